@@ -1,0 +1,41 @@
+"""An AI factory you can open in JupyterLab: raw data in, measured intelligence out.
+
+The rooms, in the order that data flows: `device` → `datasets` → `etl` → `train` → `serve` → `measure`,
+with `figures` above them and the command line on top. Rooms open when they are first entered, so
+`import aifactory_lab` costs milliseconds.
+
+>>> import aifactory_lab
+>>> aifactory_lab.device.current("cpu").kind
+'cpu'
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+__version__ = "0.1.0"
+__all__ = [
+    "datasets",
+    "device",
+    "errors",
+    "etl",
+    "figures",
+    "line",
+    "measure",
+    "report",
+    "roofline",
+    "serve",
+    "train",
+    "workspace",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Open a room on first use (PEP 562)."""
+    if name in __all__:
+        return import_module(f"aifactory_lab.{name}")
+    msg = f"aifactory_lab has no room {name!r}; there are: {', '.join(__all__)}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,1 @@
+"""Raw material: the catalogue, its cards, and your own files."""

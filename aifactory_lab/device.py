@@ -1,0 +1,163 @@
+"""What compute is here, and why: the only file that asks whether there is a GPU.
+
+It asks the CUDA driver itself (its C interface, in a process of its own, because a process that has
+initialised CUDA must not fork) and then whether the RAPIDS wheels are installed. It does not know what
+anyone does with the answer.
+
+>>> from aifactory_lab import device
+>>> device.current("cpu").reason
+'cpu was asked for by argument'
+"""
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+from aifactory_lab.errors import DeviceError
+
+Kind = Literal["cpu", "gpu"]
+VARIABLE = "AIFACTORY_DEVICE"
+RAPIDS = ("cudf_polars", "cuml", "dask_cuda")
+INSTALL = "pip install 'aifactory-lab[gpu]'"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One CUDA device as its driver describes it."""
+
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Device:
+    """The compute that the factory will use, and the reason in words."""
+
+    kind: Kind
+    reason: str
+    gpus: tuple[Gpu, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.reason})"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the driver answered: the GPUs, or the obstacle that stands before them."""
+
+    gpus: tuple[Gpu, ...] = ()
+    obstacle: str = ""
+    driver: str = ""
+
+
+def current(prefer: str | None = None) -> Device:
+    """Choose CPU or GPU and say why.
+
+    Parameters
+    ----------
+    prefer
+        ``"cpu"``, ``"gpu"`` or ``"auto"``; by default what `AIFACTORY_DEVICE` says, else ``"auto"``.
+
+    Raises
+    ------
+    DeviceError
+        If the word is unknown, or a GPU is asked for that cannot be used; the message says what is missing.
+    """
+    asked, source = (prefer, "argument") if prefer else (os.environ.get(VARIABLE, "auto"), VARIABLE)
+    if asked not in ("auto", *get_args(Kind)):
+        msg = f"unknown device {asked!r} (from {source}); it must be one of auto, cpu, gpu"
+        raise DeviceError(msg, mend=f"export {VARIABLE}=auto")
+    if asked == "cpu":
+        return Device("cpu", f"cpu was asked for by {source}")
+    found = probe()
+    obstacle = found.obstacle or _missing_rapids(found.gpus)
+    if not obstacle:
+        return Device("gpu", f"{_names(found.gpus)}, CUDA driver {found.driver}, RAPIDS installed", found.gpus)
+    if asked == "gpu":
+        msg = f"a GPU was asked for by {source}, but {obstacle}"
+        raise DeviceError(msg, mend=f"export {VARIABLE}=cpu")
+    return Device("cpu", obstacle, found.gpus)
+
+
+@cache
+def probe() -> Probe:
+    """Ask the CUDA driver once per process, from a process of its own (about 0.1 s with a driver)."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return Probe(obstacle="no CUDA driver (libcuda.so.1 not found)")
+    command = [sys.executable, "-m", "aifactory_lab.device"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return Probe(obstacle="the CUDA driver did not answer within 60 s")
+    if done.returncode:
+        return Probe(obstacle=f"the CUDA driver crashed while it was asked (exit {done.returncode})")
+    answer = json.loads(done.stdout)
+    gpus = tuple(Gpu(**gpu) for gpu in answer["gpus"])
+    return Probe(gpus, answer["obstacle"], answer["driver"])
+
+
+def _missing_rapids(gpus: Sequence[Gpu]) -> str:
+    missing = [name for name in RAPIDS if find_spec(name) is None]
+    if not missing:
+        return ""
+    return f"{_names(gpus)} is here, but {', '.join(missing)} is not installed: {INSTALL}"
+
+
+def _names(gpus: Sequence[Gpu]) -> str:
+    return f"{len(gpus)} × {gpus[0].name}"
+
+
+def _ask_driver() -> Probe:
+    """Count the GPUs and prove that the first can allocate memory (CUDA driver API, C calls)."""
+    cuda = ctypes.CDLL("libcuda.so.1")
+    count, version = ctypes.c_int(), ctypes.c_int()
+    if code := cuda.cuInit(0):
+        return Probe(obstacle=f"the CUDA driver cannot start (cuInit returned {code})")
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    cuda.cuDeviceGetCount(ctypes.byref(count))
+    driver = f"{version.value // 1000}.{version.value % 1000 // 10}"
+    if count.value == 0:
+        return Probe(obstacle="the CUDA driver sees no GPU (CUDA_VISIBLE_DEVICES may hide it)", driver=driver)
+    gpus = tuple(_describe(cuda, index) for index in range(count.value))
+    return Probe(gpus, _allocate(cuda), driver)
+
+
+def _describe(cuda: ctypes.CDLL, index: int) -> Gpu:
+    handle, size, name = ctypes.c_int(), ctypes.c_size_t(), ctypes.create_string_buffer(128)
+    cuda.cuDeviceGet(ctypes.byref(handle), index)
+    cuda.cuDeviceGetName(name, 128, handle)
+    cuda.cuDeviceTotalMem_v2(ctypes.byref(size), handle)
+    return Gpu(name.value.decode(), size.value)
+
+
+def _allocate(cuda: ctypes.CDLL) -> str:
+    """Try one KiB on the first GPU; a driver can list a GPU that is lost or full."""
+    context, pointer = ctypes.c_void_p(), ctypes.c_uint64()
+    for call, arguments in (
+        ("cuDevicePrimaryCtxRetain", (ctypes.byref(context), 0)),
+        ("cuCtxSetCurrent", (context,)),
+        ("cuMemAlloc_v2", (ctypes.byref(pointer), ctypes.c_size_t(1024))),
+    ):
+        if code := getattr(cuda, call)(*arguments):
+            return f"GPU 0 is listed but cannot be used ({call} returned {code})"
+    return ""
+
+
+def kind(prefer: str | None = None) -> Kind:
+    """Return the kind alone, for the places that branch on it."""
+    return current(prefer).kind
+
+
+if __name__ == "__main__":
+    answer = _ask_driver()
+    gpus = [{"name": gpu.name, "memory_bytes": gpu.memory_bytes} for gpu in answer.gpus]
+    sys.stdout.write(json.dumps({"gpus": gpus, "obstacle": answer.obstacle, "driver": answer.driver}))

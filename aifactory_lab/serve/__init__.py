@@ -1,0 +1,1 @@
+"""Serving: a model becomes predictions per second, in batches and over HTTP."""

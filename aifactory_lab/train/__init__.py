@@ -1,0 +1,1 @@
+"""Training: features become a model, by the same names on CPU and GPU."""

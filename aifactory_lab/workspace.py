@@ -1,0 +1,234 @@
+"""A run folder: artefacts by content, and a ledger of what each station reported.
+
+An artefact is a folder named by its station and by a hash of everything that went into it, so the same
+inputs find it again and changed inputs never do. It is written aside and renamed when whole; its manifest
+holds the size and sha256 of every file. What was half written, or changed since, is not believed. The
+workspace does not know what the stations make.
+
+>>> import tempfile
+>>> workspace = Workspace(tempfile.mkdtemp())
+>>> def build(folder):
+...     with Meter("hello", unit="words") as meter:
+...         (folder / "hello.txt").write_text("hello")
+...         meter.count(1)
+...     return meter.report
+>>> workspace.station("hello", build).reused, workspace.station("hello", build).reused
+(False, True)
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from aifactory_lab import __version__
+from aifactory_lab.errors import WorkspaceError
+from aifactory_lab.measure import Meter, StationReport
+
+MANIFEST = "manifest.json"
+LEDGER = "ledger.jsonl"
+__all__ = ["Artefact", "Meter", "Workspace", "file_hash", "files_hash", "write_aside"]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A finished station's folder, its content key and its report."""
+
+    folder: Path
+    key: str
+    report: StationReport
+    reused: bool
+
+    def path(self, name: str) -> Path:
+        """Return one file of the artefact.
+
+        Raises
+        ------
+        WorkspaceError
+            If the artefact has no such file; the message lists those it has.
+        """
+        path = self.folder / name
+        if not path.exists():
+            held = ", ".join(sorted(p.name for p in self.folder.iterdir()))
+            msg = f"{self.folder.name} has no {name!r}; it holds {held}"
+            raise WorkspaceError(msg)
+        return path
+
+
+class Workspace:
+    """Artefacts and ledger under one folder.
+
+    Parameters
+    ----------
+    root
+        The folder; made if it is not there.
+    """
+
+    def __init__(self, root: Path | str = "workspace") -> None:
+        self.root = Path(root)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"the workspace {self.root} cannot be made: {error}"
+            raise WorkspaceError(msg, mend="aifactory run --workspace SOME_FOLDER") from error
+
+    def station(
+        self,
+        name: str,
+        build: Callable[[Path], StationReport],
+        *,
+        inputs: Sequence[str | Path] = (),
+        params: Mapping[str, Any] | None = None,
+    ) -> Artefact:
+        """Return the artefact for these inputs and params, building it if it is not here whole.
+
+        Parameters
+        ----------
+        name
+            The station; the artefact is the folder ``<name>-<key>``.
+        build
+            Called with an empty folder to fill; returns the StationReport.
+        inputs
+            Keys of earlier artefacts, or paths whose content counts.
+        params
+            What else decides the result; JSON values.
+        """
+        key = content_key(name, inputs, params or {})
+        folder = self.root / f"{name}-{key}"
+        if (kept := self._whole(folder)) is not None:
+            artefact = Artefact(folder, key, replace(kept, reused=True), reused=True)
+        else:
+            artefact = Artefact(folder, key, self._build(folder, build), reused=False)
+        self._record(artefact)
+        return artefact
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Return every visit to every station, oldest first; a line torn by a kill is passed over."""
+        path = self.root / LEDGER
+        return list(_whole_lines(path)) if path.exists() else []
+
+    def scratch(self, name: str, inputs: Sequence[str | Path] = (), params: Mapping[str, Any] | None = None) -> Path:
+        """Return a folder that outlives a kill, for checkpoints of an unfinished artefact."""
+        folder = self.root / f".scratch-{name}-{content_key(name, inputs, params or {})}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _whole(self, folder: Path) -> StationReport | None:
+        """Return the report if the folder is complete and unchanged; else move it out of the way."""
+        if not folder.exists():
+            return None
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text())
+            if all(_same(folder / name, entry) for name, entry in manifest["files"].items()):
+                return StationReport.from_dict(manifest["report"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # unreadable counts as damaged, below
+        aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns()}")
+        folder.rename(aside)
+        return None
+
+    def _build(self, folder: Path, build: Callable[[Path], StationReport]) -> StationReport:
+        aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}-{time.time_ns()}")
+        aside.mkdir()
+        try:
+            report = build(aside)
+            files = {str(p.relative_to(aside)): _entry(p) for p in sorted(aside.rglob("*")) if p.is_file()}
+            write_text(aside / MANIFEST, json.dumps({"report": report.to_dict(), "files": files}, indent=1))
+            if folder.exists():  # another run finished the same artefact first: same key, same content
+                return report
+            aside.rename(folder)
+        except OSError as error:
+            msg = f"station {folder.name} could not write: {error}"
+            raise WorkspaceError(
+                msg, mend=f"free space on {self.root}, then run again: finished stations are kept"
+            ) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        return report
+
+    def _record(self, artefact: Artefact) -> None:
+        line = {"time": time.time(), "artefact": artefact.folder.name, **artefact.report.to_dict()}
+        with (self.root / LEDGER).open("a+b") as stream:
+            if stream.tell() and not _ends_line(stream):
+                stream.write(b"\n")  # the last writer was killed in its line: keep ours readable
+            stream.write(json.dumps(line).encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def content_key(name: str, inputs: Sequence[str | Path], params: Mapping[str, Any]) -> str:
+    """Return 12 hex digits that change when an input, a param or the library's version does."""
+    parts = [files_hash([item]) if isinstance(item, Path) else item for item in inputs]
+    text = json.dumps([name, __version__, parts, params], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def file_hash(path: Path | str) -> str:
+    """Return the sha256 of a file, read in blocks."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def files_hash(paths: Sequence[Path | str]) -> str:
+    """Return one sha256 over the names and contents of files, folders included, in sorted order."""
+    found = sorted(q for p in map(Path, paths) for q in (p.rglob("*") if p.is_dir() else [p]) if q.is_file())
+    lines = [f"{path.name} {file_hash(path)}" for path in found]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@contextmanager
+def write_aside(path: Path | str) -> Iterator[Path]:
+    """Yield a path to write; on success it becomes `path` in one step, on failure nothing is left.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
+    >>> with write_aside(target) as aside:
+    ...     _ = aside.write_text("1 2 3")
+    >>> target.read_text()
+    '1 2 3'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        yield aside
+        with aside.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file aside, then rename it."""
+    with write_aside(path) as aside:
+        aside.write_text(text)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": file_hash(path)}
+
+
+def _same(path: Path, entry: Mapping[str, Any]) -> bool:
+    return path.stat().st_size == entry["bytes"] and file_hash(path) == entry["sha256"]
+
+
+def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def _ends_line(stream: BinaryIO) -> bool:
+    stream.seek(-1, os.SEEK_END)
+    return bool(stream.read(1) == b"\n")
