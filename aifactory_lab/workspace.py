@@ -218,7 +218,7 @@ def _entry(path: Path) -> dict[str, Any]:
 
 
 def _same(path: Path, entry: Mapping[str, Any]) -> bool:
-    return path.stat().st_size == entry["bytes"] and file_hash(path) == entry["sha256"]
+    return bool(path.stat().st_size == entry["bytes"] and file_hash(path) == entry["sha256"])
 
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
