@@ -1,0 +1,53 @@
+"""What every test run shares: nbval told once, from any folder; no silent skips in CI; a workspace of its own."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set nbval's options absolutely: in addopts they would depend on the folder one stands in."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    config.option.nbval_sanitize_with = str(ROOT / "tests" / "nbval_sanitise.cfg")
+    config.option.nbval_current_env = True
+    config.option.nbval_cell_timeout = 240.0
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Compare neither stderr (new warnings of libraries) nor HTML (ids) in notebooks; the text stands beside it."""
+    if hasattr(collector, "skip_compare"):
+        collector.skip_compare += ("stderr", "text/html")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, and say so, what needs a browser where there is none; in CI it must be there."""
+    if CHROMIUM or os.environ.get("CI"):
+        return
+    browser = [item for item in items if item.get_closest_marker("browser")]
+    if browser:
+        items[:] = [item for item in items if item not in browser]
+        config.hook.pytest_deselected(items=browser)
+        print(f"\n{len(browser)} browser tests left out: no chromium here (make system-deps brings it)")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # noqa: ARG001
+    """In CI a skip is a failure: what CI requires cannot vanish silently."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where everything must run: {report.longrepr}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser."""
+    assert CHROMIUM, "no chromium: make system-deps"
+    return CHROMIUM
