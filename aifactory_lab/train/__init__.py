@@ -1,1 +1,50 @@
-"""Training: features become a model, by the same names on CPU and GPU."""
+"""Training: features become a model, by the same names on CPU and GPU.
+
+Rooms open when they are first entered: XGBoost, scikit-learn and MLflow are imported where they are used.
+
+>>> from aifactory_lab import train
+>>> train.estimators.names("classify")
+['xgboost', 'random_forest', 'logistic_regression']
+"""
+
+import os
+from importlib import import_module
+from typing import Any
+
+# OpenMP threads that spin while they wait made a booster 30 times slower beside one busy neighbour. The OpenMP
+# runtime reads this when it is loaded, so it works only if XGBoost and scikit-learn are not yet imported; the
+# house imports them later, where they are used. What the environment already says is left alone.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+_NAMES = {"Bundle": "bundle", "Feature": "bundle", "Registry": "registry", "Result": "fitting", "fit": "fitting"}
+__all__ = [
+    "Bundle",
+    "Feature",
+    "Registry",
+    "Result",
+    "boosting",
+    "bundle",
+    "distributed",
+    "estimators",
+    "evaluation",
+    "fit",
+    "fitting",
+    "inspection",
+    "ladder",
+    "registry",
+    "table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Open a room on first use (PEP 562)."""
+    if name in _NAMES:
+        return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    msg = f"train has no {name!r}; there are: {', '.join(__all__)}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
