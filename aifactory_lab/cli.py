@@ -1,0 +1,120 @@
+"""The command line: `aifactory run`, `doctor`, `datasets`, `gpu-check`, `report`.
+
+It parses, calls one room, and prints; whatever can go wrong with a user's input leaves as one clear message
+and exit code 2. It knows no maths.
+
+>>> from typer.testing import CliRunner
+>>> CliRunner().invoke(app, ["doctor"]).exit_code
+0
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from aifactory_lab.errors import FactoryError
+
+P = ParamSpec("P")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+Folder = Annotated[Path, typer.Option("--workspace", "-w", help="Run folder: artefacts, ledger, report.")]
+
+
+def helpful(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn a FactoryError into its message and exit code 2; anything else is a bug and keeps its traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except FactoryError as error:
+            Console(stderr=True).print(f"[bold red]aifactory:[/] {error}", highlight=False, markup=True)
+            raise typer.Exit(2) from error
+
+    return wrapped
+
+
+@app.command()
+@helpful
+def run(
+    workspace: Folder = Path("workspace"),
+    copies: Annotated[int, typer.Option(help="Copies of the flight records: 1 is 0.34 M rows, 30 is 10 M.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "",
+) -> None:
+    """Run the decision line on real data, to its report."""
+    from aifactory_lab import line
+
+    if device:
+        os.environ["AIFACTORY_DEVICE"] = device
+    console = Console()
+    finished = line.run(workspace, copies=copies, say=lambda text: console.print(text, highlight=False))
+    console.print(_stations(finished))
+    console.print(f"\nReport: [bold]{finished.report_path}[/] (open it in any browser; it needs no network)")
+    console.print("Lab:    [bold]make lab[/], then notebooks/00_start_here.ipynb")
+
+
+def _stations(finished: "line.Finished") -> Table:  # type: ignore[name-defined] # noqa: F821
+    table = Table(title="The decision line", caption=finished.caption, caption_justify="left", title_justify="left")
+    for name in ("station", "made", "seconds", "rate", "of the floor", "CPU-s", "peak MiB", "cost"):
+        table.add_column(name, justify="left" if name == "station" else "right", no_wrap=name == "station")
+    for row in finished.rows:
+        table.add_row(*row)
+    return table
+
+
+@app.command()
+@helpful
+def doctor() -> None:
+    """Say what this machine has, what is missing, and how to mend each gap."""
+    from aifactory_lab import doctor as room
+
+    found = room.checkup()
+    table = Table(show_edge=False)
+    for name in ("", "what", "found", "mend"):
+        table.add_column(name, overflow="fold")
+    colours = {"ok": "green", "gap": "red", "note": "yellow"}
+    for f in found.findings:
+        mark = room.MARKS[f.state].replace("[", r"\[")
+        table.add_row(f"[{colours[f.state]}]{mark}[/]", f.what, f.found, f.mend)
+    Console().print(table)
+    raise typer.Exit(0 if found.healthy else 1)
+
+
+@app.command()
+@helpful
+def datasets() -> None:
+    """List the catalogue."""
+    from aifactory_lab import datasets as room
+
+    Console().print(_table(room.catalogue().to_dicts()))
+
+
+@app.command("gpu-check")
+@helpful
+def gpu_check() -> None:
+    """Prove, without a GPU, that every recipe translates to cuDF (needs the RAPIDS wheels: make gpu-check)."""
+    from aifactory_lab.etl import gpu_check as room
+
+    verdicts = room.check_all()
+    Console().print(_table(verdicts.to_dicts()))
+    if verdicts["unsupported"].list.len().sum():
+        raise typer.Exit(1)
+
+
+def _table(rows: list[dict[str, object]]) -> Table:
+    table = Table(show_edge=False)
+    for name in rows[0] if rows else ["nothing"]:
+        table.add_column(str(name), overflow="fold")
+    for row in rows:
+        table.add_row(*[str(value) for value in row.values()])
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(app())

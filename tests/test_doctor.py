@@ -1,0 +1,80 @@
+"""The doctor: sees what is here, says what is missing, and gives the command that mends it."""
+
+import pytest
+from packaging.requirements import Requirement
+from typer.testing import CliRunner
+
+from aifactory_lab import device, doctor
+from aifactory_lab.cli import app
+from aifactory_lab.device import Gpu, Probe
+
+
+def found(what: str) -> doctor.Finding:
+    return next(f for f in doctor.checkup().findings if f.what == what)
+
+
+def test_healthy_here_and_every_gap_has_a_mend():
+    checkup = doctor.checkup()
+    assert checkup.healthy
+    assert all(f.mend for f in checkup.findings if f.state != "ok")
+    assert {"python", "cores", "memory", "disk", "packages", "cuda driver", "engine"} <= {
+        f.what for f in checkup.findings
+    }
+
+
+def test_engine_carries_its_reason(monkeypatch):
+    monkeypatch.setenv(device.VARIABLE, "cpu")
+    assert "because: cpu was asked for by AIFACTORY_DEVICE" in found("engine").found
+
+
+def test_absent_gpu_that_is_asked_for_is_a_gap(monkeypatch):
+    monkeypatch.setattr(device, "probe", lambda: Probe(obstacle="no CUDA driver (libcuda.so.1 not found)"))
+    monkeypatch.setenv(device.VARIABLE, "gpu")
+    finding = found("engine")
+    assert finding.state == "gap"
+    assert finding.mend == "export AIFACTORY_DEVICE=cpu"
+    assert not doctor.checkup().healthy
+
+
+def test_gpu_without_rapids_names_the_install_line(monkeypatch):
+    monkeypatch.setattr(device, "probe", lambda: Probe((Gpu("NVIDIA H200", 150 << 30),), driver="13.0"))
+    findings = doctor.checkup().findings
+    assert any(f.found == "NVIDIA H200, 150 GiB" for f in findings)
+    missing = [f for f in findings if "not installed" in f.found]
+    assert all("aifactory-lab[gpu]" in f.mend for f in missing)
+
+
+def test_wrong_version_and_absent_package():
+    wrong = doctor._package(Requirement("polars<1.0"), "")
+    assert wrong is not None
+    assert "but <1.0 is asked for" in wrong.found
+    absent = doctor._package(Requirement("no-such-package>=1"), "")
+    assert absent is not None
+    assert (absent.state, absent.mend) == ("gap", "pip install 'no-such-package>=1'")
+
+
+def test_text_and_html_say_the_same():
+    checkup = doctor.Checkup((doctor.Finding("disk", "1 GiB <full>", "gap", "rm -r old"),))
+    assert "[--] disk" in str(checkup)
+    assert "→ rm -r old" in str(checkup)
+    assert "1 GiB &lt;full&gt;" in checkup._repr_html_()
+
+
+def test_command_line_exit_codes(monkeypatch):
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
+    monkeypatch.setenv(device.VARIABLE, "quantum")
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    assert "unknown device 'quantum'" in " ".join(result.output.split())
+
+
+def test_help_names_every_command():
+    output = CliRunner().invoke(app, ["--help"]).output
+    for command in ("run", "doctor", "datasets", "gpu-check"):
+        assert command in output
+
+
+@pytest.mark.parametrize("folder", ["nowhere"])
+def test_disk_of_a_missing_folder_is_an_error_of_the_caller(folder):
+    with pytest.raises(FileNotFoundError):
+        doctor.checkup(folder)

@@ -1,0 +1,58 @@
+"""The run's page: whole, offline, safe, and readable in a real browser in both themes and two widths."""
+
+import plotly.graph_objects as go
+import pytest
+from playwright.sync_api import sync_playwright
+
+from aifactory_lab.figures import theme
+from aifactory_lab.report import Page, Section, TextTable, Tile
+
+
+@pytest.fixture
+def page() -> Page:
+    figure = theme.layout(go.Figure(go.Bar(x=[1, 2], y=["a", "b"], orientation="h")), "A </script> title")
+    table = TextTable(["station", "made", "why"], [["etl", "1,000", "because <b>"]], words=["why"])
+    sections = [Section("Stations", ["what & why"], [table], [figure, figure])]
+    return Page("A run", "on <this> machine", [Tile("1,000", "rows")], sections, "the end")
+
+
+def test_page_needs_no_network(page):
+    html = page.html()
+    body = html.split("</script>")[-1]
+    assert "http://" not in body
+    assert "https://" not in body
+    assert "Plotly.newPlot" in html
+
+
+def test_texts_are_escaped(page):
+    html = page.html()
+    assert "on &lt;this&gt; machine" in html
+    assert "because &lt;b&gt;" in html
+    assert "A </script> title" not in html
+
+
+def test_write_replaces_in_one_step(page, tmp_path):
+    path = page.write(tmp_path / "report.html")
+    assert path.read_text() == page.html()
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1200])
+def test_browser_draws_it(page, tmp_path, chromium, scheme, width):
+    path = page.write(tmp_path / "report.html")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-quic"])
+        tab = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+        problems: list[str] = []
+        tab.on("pageerror", lambda error: problems.append(str(error)))
+        tab.on("request", lambda r: problems.append(r.url) if r.url.startswith("http") else None)
+        tab.goto(path.as_uri())
+        tab.wait_for_selector(".js-plotly-plot .barlayer")
+        assert tab.locator(".js-plotly-plot").count() == 2
+        assert tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (ground == "rgb(17, 19, 21)") == (scheme == "dark")
+        assert problems == []
+        browser.close()
