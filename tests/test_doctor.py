@@ -40,7 +40,8 @@ def test_gpu_without_rapids_names_the_install_line(monkeypatch):
     monkeypatch.setattr(device, "probe", lambda: Probe((Gpu("NVIDIA H200", 150 << 30),), driver="13.0"))
     findings = doctor.checkup().findings
     assert any(f.found == "NVIDIA H200, 150 GiB" for f in findings)
-    missing = [f for f in findings if "not installed" in f.found]
+    missing = [f for f in findings if f.found == "not installed"]
+    assert missing
     assert all("aifactory-lab[gpu]" in f.mend for f in missing)
 
 

@@ -150,9 +150,9 @@ def _calls_per_second(function: Callable[[], Any], seconds: float) -> float:
 
 def _summary(name: str, results: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> dict[str, Any]:
     cpu = median(r["cpu_seconds"] for r in results)
-    row = {"case": name, "CPU-s": round(cpu, 2), "s": round(median(r["seconds"] for r in results), 2)}
+    row = {"case": name, "CPU-s": round(cpu, 3), "s": round(median(r["seconds"] for r in results), 3)}
     row["peak MiB"] = round(median(r["peak_bytes"] for r in results) / 2**20)
-    row["CPU-s ÷ first"] = round(cpu / median(r["cpu_seconds"] for r in baseline), 2)
+    row["CPU-s ÷ first"] = round(cpu / max(median(r["cpu_seconds"] for r in baseline), 1e-6), 2)
     return row | {key: value for key, value in results[0]["result"].items() if key != "checksum"}
 
 
@@ -176,12 +176,16 @@ def _call(target: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Run in the fresh process: import first, then time the call alone; imports are not counted."""
     module, _, name = target.partition(":")
     function = getattr(importlib.import_module(module), name)
-    before, start = os.times(), time.perf_counter()
+    before, start = _cpu_seconds(), time.perf_counter()
     result = function(**kwargs) or {}
-    seconds, after = time.perf_counter() - start, os.times()
-    cpu = sum(after[:4]) - sum(before[:4])
+    seconds, cpu = time.perf_counter() - start, _cpu_seconds() - before
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return {"seconds": seconds, "cpu_seconds": cpu, "peak_bytes": peak * 1024, "result": result}
+
+
+def _cpu_seconds() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 if __name__ == "__main__":
