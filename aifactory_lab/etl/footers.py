@@ -21,7 +21,8 @@ from aifactory_lab.datasets.material import RawMaterial
 from aifactory_lab.errors import DataError
 
 MAGIC = b"PAR1"  # first and last four bytes: https://parquet.apache.org/docs/file-format/
-BROKEN = (pl.exceptions.PolarsError, OSError, ValueError, DataError)  # what reading may raise
+# What reading a damaged file may raise; a panic in Polars' reader is none of its own errors.
+BROKEN = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, DataError)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,11 @@ def table_defects(table: Table, files: Sequence[Path]) -> Iterator[Defect]:
             keyed.append(footer)
     if table.key:
         for group in apart(keyed, table.key):
-            yield from _duplicates(table.key, group)
+            try:
+                yield from _duplicates(table.key, group)
+            except footers.BROKEN:
+                for footer in group:
+                    yield from unreadable_columns(footer.path)
 
 
 def unreadable_columns(file: Path) -> Iterator[Defect]:
