@@ -31,6 +31,7 @@ from aifactory_lab import __version__
 from aifactory_lab.errors import WorkspaceError
 from aifactory_lab.measure import Meter, StationReport
 
+VARIABLE = "AIFACTORY_WORKSPACE"
 MANIFEST = "manifest.json"
 LEDGER = "ledger.jsonl"
 __all__ = ["Artefact", "Meter", "Workspace", "file_hash", "files_hash", "write_aside"]
@@ -67,11 +68,11 @@ class Workspace:
     Parameters
     ----------
     root
-        The folder; made if it is not there.
+        The folder; made if it is not there. By default `default_root()`.
     """
 
-    def __init__(self, root: Path | str = "workspace") -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path | str | None = None) -> None:
+        self.root = Path(root) if root is not None else default_root()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -160,6 +161,17 @@ class Workspace:
             stream.write(json.dumps(line).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
+
+
+def default_root() -> Path:
+    """Return `AIFACTORY_WORKSPACE`, else `workspace/` in the checkout, else in the current folder.
+
+    In a checkout the command line and the lessons thus share one workspace, wherever they are started.
+    """
+    if asked := os.environ.get(VARIABLE):
+        return Path(asked)
+    checkout = Path(__file__).parents[1]
+    return (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / "workspace"
 
 
 def content_key(name: str, inputs: Sequence[str | Path], params: Mapping[str, Any]) -> str:

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from aifactory_lab.errors import WorkspaceError
 from aifactory_lab.measure import Meter
-from aifactory_lab.workspace import LEDGER, MANIFEST, Workspace, content_key, files_hash, write_aside
+from aifactory_lab.workspace import (
+    LEDGER,
+    MANIFEST,
+    VARIABLE,
+    Workspace,
+    content_key,
+    default_root,
+    files_hash,
+    write_aside,
+)
 
 
 def builder(text: str = "steel", calls: list | None = None):
@@ -128,6 +137,13 @@ def test_two_processes_may_build_the_same(tmp_path):
     assert [run.wait() for run in runs] == [0, 0, 0]
     assert len(list(tmp_path.glob("smelt-*"))) == 1
     assert len(Workspace(tmp_path).ledger()) == 3
+
+
+def test_default_root_is_asked_checkout_or_here(tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "asked"))
+    assert Workspace().root == tmp_path / "asked"
+    monkeypatch.delenv(VARIABLE)
+    assert default_root() == Path(__file__).parents[1] / "workspace"
 
 
 def test_unwritable_place_is_said(tmp_path):
