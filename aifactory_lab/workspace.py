@@ -24,16 +24,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from aifactory_lab import __version__
 from aifactory_lab.errors import WorkspaceError
 from aifactory_lab.measure import Meter, StationReport
 
 VARIABLE = "AIFACTORY_WORKSPACE"
 MANIFEST = "manifest.json"
 LEDGER = "ledger.jsonl"
+STATIONS = ("datasets", "etl", "train", "serve")
 __all__ = ["Artefact", "Meter", "Workspace", "file_hash", "files_hash", "write_aside"]
 
 
@@ -175,10 +176,17 @@ def default_root() -> Path:
 
 
 def content_key(name: str, inputs: Sequence[str | Path], params: Mapping[str, Any]) -> str:
-    """Return 12 hex digits that change when an input, a param or the library's version does."""
+    """Return 12 hex digits that change when an input, a param or the code of the stations does."""
     parts = [files_hash([item]) if isinstance(item, Path) else item for item in inputs]
-    text = json.dumps([name, __version__, parts, params], sort_keys=True, default=str)
+    text = json.dumps([name, code_hash(), parts, params], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@cache
+def code_hash() -> str:
+    """Return the hash of the stations' own source: whoever edits a recipe gets fresh features, not old ones."""
+    package = Path(__file__).parent
+    return files_hash([path for room in STATIONS for path in sorted((package / room).rglob("*.py"))])
 
 
 def file_hash(path: Path | str) -> str:
