@@ -1,0 +1,174 @@
+"""Run a recipe: the contract first, then one streamed query into Parquet, then a report.
+
+| engine | what runs the query |
+|---|---|
+| `cpu` | Polars, streaming: out of core, all cores |
+| `in-memory` | Polars, everything in memory: for comparison |
+| `gpu` | cuDF through cudf-polars, one GPU, spilling when the data is larger than its memory |
+| `cluster` | cuDF on a Dask-CUDA cluster of this machine's GPUs |
+
+`auto` takes the GPUs if `device.current()` finds them, else `cpu`. The engine is chosen here, by name and with
+the reason, and never changes silently while the query runs. This module does not know what a recipe computes.
+
+>>> choose("cpu").reason
+'cpu was asked for'
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psutil
+
+from aifactory_lab import device
+from aifactory_lab.datasets.material import RawMaterial
+from aifactory_lab.errors import DeviceError, FactoryError, WorkspaceError, require
+from aifactory_lab.etl import contracts
+from aifactory_lab.etl.features import SPEC, TABLE
+from aifactory_lab.etl.progress import growing
+from aifactory_lab.etl.recipes import Recipe
+from aifactory_lab.measure import Meter, StationReport
+from aifactory_lab.workspace import write_aside
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine, the device that it uses, and why it was chosen."""
+
+    engine: str
+    device: device.Device
+    reason: str
+
+
+def run(
+    recipe: Recipe, raw: RawMaterial, *, engine: str = "auto", out: Path | str, progress: bool = True
+) -> StationReport:
+    """Turn raw material into `features.parquet` and `features.json` in a folder.
+
+    Parameters
+    ----------
+    recipe
+        What to compute, for example ``recipes.flights()``.
+    raw
+        The raw tables, for example ``datasets.load("flights")``; may be larger than memory.
+    engine
+        ``"auto"``, ``"cpu"``, ``"in-memory"``, ``"gpu"`` or ``"cluster"``.
+    out
+        The folder; made if it is not there. Both files are written aside and renamed, the specification last:
+        a folder that holds it is complete.
+    progress
+        Whether to show a bar.
+
+    Returns
+    -------
+    StationReport
+        Rows, bytes, seconds, peak memory; `details` name the recipe, the engine and why it was chosen.
+
+    Raises
+    ------
+    ContractError
+        If the raw material does not keep the recipe's contract; nothing is written.
+    DeviceError
+        If the engine is unknown, or needs a GPU that is not there.
+    WorkspaceError
+        If the folder cannot be written, for example when the disk is full.
+    """
+    choice = choose(engine)
+    if recipe.contract is not None:
+        contracts.check(raw, recipe.contract)
+    out = Path(out)
+    with Meter("etl", unit="rows", device_used=choice.device) as meter:
+        with _writing(out), contracts.reading(raw):
+            _clear(out)
+            with write_aside(out / TABLE) as aside, growing(aside, recipe.name, show=progress):
+                ENGINES[choice.engine](recipe.query(raw.tables), aside)
+            recipe.spec.save(out)
+        rows = pl.scan_parquet(out / TABLE).select(pl.len()).collect().item()
+        written = (out / TABLE).stat().st_size
+        meter.count(rows, bytes_in=raw.bytes, bytes_out=written, recipe=recipe.name)
+        meter.count(engine=choice.engine, reason=choice.reason)
+    return meter.report
+
+
+def choose(engine: str) -> Choice:
+    """Resolve an engine's name, and say why.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such engine, or it needs a GPU that is not there; the message says what is missing.
+    """
+    if engine not in ("auto", *ENGINES):
+        msg = f"unknown engine {engine!r}; it must be one of auto, {', '.join(ENGINES)}"
+        raise DeviceError(msg, mend='etl.run(recipe, raw, out=folder, engine="auto")')
+    found = device.current()
+    if engine == "auto":
+        name = "cpu" if found.kind == "cpu" else "gpu" if len(found.gpus) == 1 else "cluster"
+        return Choice(name, found, f"auto: {found.reason}")
+    if engine not in ("gpu", "cluster"):
+        return Choice(engine, device.current("cpu"), f"{engine} was asked for")
+    if found.kind == "cpu":
+        msg = f"engine {engine!r} needs a GPU, but the device is cpu: {found.reason}"
+        raise DeviceError(msg, mend='etl.run(recipe, raw, out=folder, engine="cpu")')
+    return Choice(engine, found, f"{engine} was asked for: {found.reason}")
+
+
+def _cpu(query: pl.LazyFrame, path: Path) -> None:
+    query.sink_parquet(path, engine="streaming")
+
+
+def _in_memory(query: pl.LazyFrame, path: Path) -> None:
+    query.collect(engine="in-memory").write_parquet(path)
+
+
+def _gpu(query: pl.LazyFrame, path: Path) -> None:
+    require("cudf_polars", extra="gpu")
+    query.sink_parquet(path, engine=pl.GPUEngine(executor="streaming", raise_on_fail=True))
+
+
+def _cluster(query: pl.LazyFrame, path: Path) -> None:
+    """Run on every GPU of this machine: one Dask-CUDA worker each, all present before the query starts."""
+    dask_cuda = require("dask_cuda", extra="gpu")
+    distributed = require("distributed", extra="gpu")
+    engine = require("cudf_polars.engine.dask", extra="gpu").DaskEngine
+    binding = require("cudf_polars.engine.hardware_binding", extra="gpu").HardwareBindingPolicy
+    # The cluster has pinned its workers already; the engine must not do it again.
+    options: dict[str, Any] = {"hardware_binding": binding(enabled=False), "raise_on_fail": True}
+    with dask_cuda.LocalCUDACluster() as cluster, distributed.Client(cluster) as client:
+        client.wait_for_workers(len(cluster.workers))
+        with engine(dask_client=client, engine_options=options) as gpus:
+            query.sink_parquet(path, engine=gpus)
+
+
+ENGINES: dict[str, Callable[[pl.LazyFrame, Path], None]] = {
+    "cpu": _cpu,
+    "in-memory": _in_memory,
+    "gpu": _gpu,
+    "cluster": _cluster,
+}
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Say which folder could not be written when the system refuses."""
+    try:
+        yield
+    except FactoryError:
+        raise
+    except OSError as error:
+        msg = f"{out} cannot be written: {error}"
+        raise WorkspaceError(
+            msg, mend=f"free space on {out}, or choose another folder: etl.run(…, out=folder)"
+        ) from error
+
+
+def _clear(out: Path) -> None:
+    """Make the folder, and take away what an earlier run has left: its specification, a killed one's fragments."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / SPEC).unlink(missing_ok=True)
+    for fragment in out.glob(f".{TABLE}.partial-*"):
+        if not psutil.pid_exists(int(fragment.name.rpartition("-")[2])):
+            fragment.unlink()
