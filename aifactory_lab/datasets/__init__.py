@@ -3,16 +3,69 @@
 >>> from aifactory_lab import datasets
 >>> sorted(datasets.load("flights").paths)
 ['airlines', 'airports', 'flights', 'planes', 'weather']
+
+A name of the catalogue opens that dataset; anything else is your own files: ``load("my/*.parquet")``.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from aifactory_lab.datasets import copies as _copies
+from aifactory_lab.datasets import entries, files, places
+from aifactory_lab.datasets.cards import Card, card
+from aifactory_lab.datasets.description import describe
+from aifactory_lab.datasets.entries import catalogue
 from aifactory_lab.datasets.material import RawMaterial
+from aifactory_lab.errors import DataError
 
-__all__ = ["RawMaterial", "load"]
-VENDORED = Path(__file__).parents[2] / "datasets"
+__all__ = ["Card", "RawMaterial", "card", "catalogue", "describe", "load"]
 
 
-def load(name: str) -> RawMaterial:
-    """Open a dataset by its name in the catalogue."""
-    return RawMaterial(name, {path.stem: (path,) for path in sorted((VENDORED / name).glob("*.parquet"))})
+def load(
+    source: files.Source | Mapping[str, files.Source], *, copies: int = 1, folder: Path | str | None = None
+) -> RawMaterial:
+    """Open a dataset of the catalogue, or your own files.
+
+    Parameters
+    ----------
+    source
+        A name of the catalogue (`catalogue` lists them); or a file, a folder, a glob, a list of these (one table),
+        or a mapping of table names to these. Parquet, CSV (any common separator) and JSON lines are read. A
+        folder that is called like a dataset is opened as ``"./flights"``.
+    copies
+        For ``"flights"``: so many years of flights and weather, made from the real ones by moving the year.
+    folder
+        Where to put what is made or downloaded; by default ``$AIFACTORY_DATA`` if it can be written, else the
+        platform's cache.
+
+    Raises
+    ------
+    DataError
+        If there is no such dataset or file, if files are damaged or do not fit together, or if a download fails.
+
+    Examples
+    --------
+    >>> load("flights")["weather"].collect().shape
+    (26115, 15)
+    """
+    if isinstance(source, str) and _is_name(source):
+        raw = entries.material(source, Path(folder) if folder else None)
+        count = _copies.check_count(copies)
+        return raw if count == 1 else _multiplied(raw, count, folder)
+    if copies != 1:
+        msg = f"copies={copies!r}: only the dataset 'flights' can be copied, not {source!r}"
+        raise DataError(msg, mend="datasets.load('flights', copies=30)")
+    return files.material(source)
+
+
+def _multiplied(raw: RawMaterial, count: int, folder: Path | str | None) -> RawMaterial:
+    if raw.name != entries.FLIGHTS.name:
+        msg = f"copies={count}: only the dataset 'flights' can be copied, not {raw.name!r}"
+        raise DataError(msg, mend="datasets.load('flights', copies=30)")
+    return _copies.multiply(raw, count, Path(folder) if folder else places.cache())
+
+
+def _is_name(source: str) -> bool:
+    """Tell a name from a path: a catalogue name, or a bare word that is nothing on disk."""
+    bare = not any(character in source for character in "/\\*?[.") and not Path(source).suffix
+    return source in entries.ENTRIES or (bare and not Path(source).exists())

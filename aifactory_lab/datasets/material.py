@@ -8,20 +8,16 @@ table is one file or many of one format. This module does not know where files c
 16
 """
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from aifactory_lab.datasets import formats
 from aifactory_lab.errors import DataError
-from aifactory_lab.workspace import files_hash
-
-SCANS: dict[str, Callable[[list[Path]], pl.LazyFrame]] = {
-    ".parquet": lambda paths: pl.scan_parquet(paths),
-    ".csv": lambda paths: pl.scan_csv(paths, try_parse_dates=False),
-    ".jsonl": lambda paths: pl.scan_ndjson(paths),
-}
+from aifactory_lab.workspace import file_hash
 
 
 @dataclass(frozen=True)
@@ -32,16 +28,21 @@ class RawMaterial:
     paths: Mapping[str, tuple[Path, ...]]
 
     def __getitem__(self, table: str) -> pl.LazyFrame:
-        """Open one table lazily."""
+        """Open one table lazily.
+
+        Raises
+        ------
+        DataError
+            If there is no such table, or its files are missing, damaged or do not fit together.
+        """
         if table not in self.paths:
             msg = f"{self.name} has no table {table!r}; there are: {', '.join(self.paths)}"
             raise DataError(msg)
-        files = list(self.paths[table])
-        suffix = files[0].suffix
-        if suffix not in SCANS:
-            msg = f"{files[0]} is of a format that cannot be read; readable are {', '.join(SCANS)}"
-            raise DataError(msg)
-        return SCANS[suffix](files)
+        return formats.scan(self.paths[table])
+
+    def __repr__(self) -> str:
+        tables = ", ".join(f"{name} ({len(files)})" for name, files in self.paths.items())
+        return f"RawMaterial {self.name!r}, {self.bytes / 1e6:,.1f} MB; tables (files): {tables}"
 
     @property
     def tables(self) -> dict[str, pl.LazyFrame]:
@@ -54,5 +55,6 @@ class RawMaterial:
         return sum(path.stat().st_size for files in self.paths.values() for path in files)
 
     def content_hash(self) -> str:
-        """Return one sha256 over the names and contents of all files: what lineage points back to."""
-        return files_hash([path for files in self.paths.values() for path in files])
+        """Return one sha256 over tables, file names and contents, wherever the files lie: what lineage points to."""
+        held = sorted(f"{name} {path.name} {file_hash(path)}" for name, files in self.paths.items() for path in files)
+        return hashlib.sha256("\n".join(held).encode()).hexdigest()
