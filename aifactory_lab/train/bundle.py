@@ -23,8 +23,6 @@ from aifactory_lab.workspace import file_hash, write_text
 FORMAT = 1
 MANIFEST = "bundle.json"
 FILES = {"xgboost": "model.ubj", "sklearn": "model.skops"}
-# What our estimators hold beyond the types that skops trusts by itself: array types, and a forest's trees.
-TRUSTED = ("numpy.dtype", "sklearn.tree._tree.Tree")
 # Beyond what skops trusts by itself: the node arrays of scikit-learn's trees, plain data in compiled classes.
 TRUSTED = (
     "numpy.dtype",

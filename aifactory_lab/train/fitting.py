@@ -1,0 +1,336 @@
+"""The training station: a feature table becomes a verified model folder with its scores.
+
+The model learns on the earlier part of the training rows; the later part stops it early and chooses the decision
+threshold by cost; then it is trained again on both parts and scored once on the test rows, which nothing before
+has seen. This module does not know what the features mean, nor who will use the model.
+
+`fit` writes into `out`: `bundle/` (the model), `predictions.parquet` (validation and test rows),
+`history.parquet` (loss per round) and `result.json`, which comes last.
+"""
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aifactory_lab import __version__
+from aifactory_lab import device as devices
+from aifactory_lab.errors import ModelError
+from aifactory_lab.measure import Meter, StationReport
+from aifactory_lab.train import boosting, estimators, evaluation
+from aifactory_lab.train.bundle import Bundle
+from aifactory_lab.train.evaluation import Costs, Interval, Threshold
+from aifactory_lab.train.table import VALIDATION, Rows, Table
+from aifactory_lab.workspace import write_aside, write_text
+
+BUNDLE, PREDICTIONS, HISTORY, RESULT = "bundle", "predictions.parquet", "history.parquet", "result.json"
+PACKAGES = ("xgboost", "scikit-learn", "numpy", "polars")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained model and how good it is.
+
+    Attributes
+    ----------
+    bundle
+        The model folder, verified.
+    report
+        What the training cost.
+    scores
+        `auc`, `average_precision`, `brier`, `log_loss` on the test rows, each an `Interval`.
+    threshold
+        The decision, chosen on the validation rows.
+    folder
+        Where everything lies.
+    """
+
+    bundle: Bundle
+    report: StationReport
+    scores: Mapping[str, Interval]
+    threshold: Threshold
+    costs: Costs
+    folder: Path
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read a finished training's folder.
+
+        Raises
+        ------
+        ModelError
+            If the training did not finish, or its model is damaged.
+        """
+        folder = Path(folder)
+        try:
+            values = json.loads((folder / RESULT).read_text())
+        except (OSError, ValueError) as error:
+            msg = f"{folder} is not a finished training: {RESULT} cannot be read ({error})"
+            raise ModelError(msg, mend="train.fit(features, out=folder)") from error
+        bundle = Bundle.load(folder / BUNDLE)
+        scores = {name: Interval(**values) for name, values in bundle.metrics["test"].items()}
+        threshold = Threshold(**bundle.metrics["threshold"])
+        costs = Costs(**bundle.metrics["costs"])
+        return cls(bundle, StationReport.from_dict(values["report"]), scores, threshold, costs, folder)
+
+    @property
+    def predictions(self) -> Path:
+        """Parquet with `slice` ("valid", "test"), `day`, `label`, `probability`."""
+        return self.folder / PREDICTIONS
+
+    def predicted(self, part: str = "test") -> pl.DataFrame:
+        """Return the predictions of one slice; those for ``"valid"`` come from the model before the last fit."""
+        return pl.scan_parquet(self.predictions).filter(pl.col("slice") == part).collect()
+
+    def history(self) -> pl.DataFrame:
+        """Return the loss per round (empty for estimators that train in one piece)."""
+        return pl.read_parquet(self.folder / HISTORY)
+
+    def calibration(self, bins: int = 10) -> pl.DataFrame:
+        """Return predicted against observed frequencies on the test rows."""
+        frame = self.predicted()
+        return evaluation.calibration(frame["label"], frame["probability"], bins=bins)
+
+    def curve(self, part: str = "test") -> pl.DataFrame:
+        """Return rates and cost per threshold (`evaluation.curve`)."""
+        frame = self.predicted(part)
+        return evaluation.curve(frame["label"], frame["probability"], self.costs)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model in memory: an `xgboost.Booster` or a scikit-learn estimator."""
+
+    model: Any
+    rounds: int | None = None
+    losses: pl.DataFrame | None = None
+    resumed: int = 0
+
+    def probability(self, rows: Rows) -> NDArray[np.float64]:
+        """Return the probability of the positive class, shape ``(n,)``."""
+        return estimators.probability(self.model, rows.x)
+
+
+def fit(
+    features: Path | str,
+    estimator: str = "xgboost",
+    groups: Sequence[str] = (),
+    *,
+    out: Path | str,
+    checkpoint: Path | str | None = None,
+    device: str | None = None,
+    costs: Costs | None = None,
+    validation: float = VALIDATION,
+    refit: bool = True,
+    lineage: Mapping[str, Any] | None = None,
+    **params: Any,
+) -> Result:
+    """Train, evaluate and save a model.
+
+    Parameters
+    ----------
+    features
+        Folder with `features.parquet` and `features.json`.
+    estimator
+        ``"xgboost"``, ``"random_forest"`` or ``"logistic_regression"``.
+    groups
+        Feature groups to learn from; by default all honest ones.
+    out
+        Folder for the model and its evaluation.
+    checkpoint
+        Folder that outlives a kill: XGBoost saves its state there every `boosting.EVERY` rounds, and the same call
+        takes it up again, to the same model. The other estimators train in one piece.
+    device
+        ``"cpu"``, ``"gpu"`` or ``"auto"``; by default what `aifactory_lab.device` chooses.
+    costs
+        What a false alarm and a miss cost; they choose the threshold, on the validation rows.
+    validation
+        Share of the training rows, the latest by time, that is set aside for that.
+    refit
+        Train again on learning and validation rows together before the test.
+    lineage
+        Anything to remember with the model: the raw data's hash, the recipe.
+    **params
+        House parameters of the estimator, `seed` and `threads` among them (see `estimators.house`).
+
+    Returns
+    -------
+    Result
+        Where the bundle, the scores and the report are.
+
+    Raises
+    ------
+    DataError
+        If the feature table does not keep its contract.
+    ModelError
+        If the estimator or a parameter is unknown, or the estimator does not classify.
+    """
+    _check_classifier(estimator, params)
+    costs, out = costs or Costs(), Path(out)
+    chosen = devices.current(device)
+    with Meter("train", unit="rows", device_used=chosen) as meter:
+        table = Table.open(features, groups, validation=validation)
+        held = Path(checkpoint) if checkpoint else None
+        first, valid, chance = _first(table, estimator, params, chosen.kind, held)
+        last = _again(table, first, estimator, params, chosen.kind, held) if refit else first
+        test = table.rows("test")
+        final = last.probability(test)
+        threshold = evaluation.best_threshold(valid.y, chance, costs)
+        metrics = _metrics(valid, chance, test, final, threshold, costs)
+        told = _lineage(table, estimator, params, last, chosen.kind, refit) | dict(lineage or {})
+        bundle = _save(out, table, estimator, last, threshold, metrics, told)
+        _write_frames(out, first, {"valid": (valid, chance), "test": (test, final)})
+        rows = told["rows"]["train" if refit else "learn"]
+        meter.count(rows, bytes_in=table.bytes, bytes_out=_size(out), auc=metrics["test"]["auc"]["value"])
+        meter.count(rounds=last.rounds, resumed_from_round=max(first.resumed, last.resumed))
+    write_text(out / RESULT, json.dumps({"report": meter.report.to_dict()}, indent=1))
+    loaded = Result.load(out)
+    return replace(loaded, bundle=bundle)
+
+
+def learn(
+    estimator: str,
+    rows: Rows,
+    valid: Rows | None = None,
+    *,
+    device: str | None = None,
+    checkpoint: Path | None = None,
+    data: str = "",
+    **params: Any,
+) -> Fitted:
+    """Train one model in memory, without writing it: what `fit`, the ladder and the learning curve share.
+
+    Parameters
+    ----------
+    rows, valid
+        Training rows, and the rows that stop XGBoost early; without them it trains all its rounds.
+    checkpoint, data
+        Folder for checkpoints and the data's hash (`boosting.boost`).
+    """
+    if estimator != "xgboost":
+        model = estimators.make(estimator, device, **params).fit(rows.x, rows.y)
+        return Fitted(estimators.portable(model))
+    native, rounds = estimators.xgboost_params(device, **params)
+    matrix = boosting.quantile_matrix(rows.x, rows.y, threads=native["nthread"])
+    watch = valid and boosting.quantile_matrix(valid.x, valid.y, threads=native["nthread"], like=matrix)
+    done = boosting.boost(matrix, watch, native, rounds, checkpoint=checkpoint, data=data)
+    # Predictions here come from rows in host memory; on CUDA they would be copied back and forth with a warning.
+    done.booster.set_param({"device": "cpu", "nthread": native["nthread"]})
+    return Fitted(done.booster, done.rounds, done.history(), done.resumed)
+
+
+def _first(
+    table: Table, estimator: str, params: Mapping[str, Any], kind: str, checkpoint: Path | None
+) -> tuple[Fitted, Rows, NDArray[np.float64]]:
+    """Learn on the early rows; return the model, the validation rows and their probabilities."""
+    valid = table.rows("valid")
+    data = f"{table.content_hash} learn {table.columns} {table.cutoff}"
+    rows = table.rows("learn")
+    first = learn(estimator, rows, valid, device=kind, checkpoint=checkpoint, data=data, **params)
+    return first, valid, first.probability(valid)
+
+
+def _again(
+    table: Table, first: Fitted, estimator: str, params: Mapping[str, Any], kind: str, checkpoint: Path | None
+) -> Fitted:
+    """Learn on all training rows, for as many rounds as validation found best."""
+    data = f"{table.content_hash} train {table.columns}"
+    fixed = dict(params) | ({"rounds": first.rounds} if first.rounds else {})
+    return learn(estimator, table.rows("train"), device=kind, checkpoint=checkpoint, data=data, **fixed)
+
+
+def _check_classifier(estimator: str, params: Mapping[str, Any]) -> None:
+    estimators.house(estimator, **params)
+    if estimator not in estimators.names("classify"):
+        msg = f"{estimator} does not classify; those that do: {', '.join(estimators.names('classify'))}"
+        raise ModelError(msg, mend=f"estimators.make({estimator!r}).fit(...)")
+
+
+def _metrics(
+    valid: Rows,
+    chance: NDArray[np.float64],
+    test: Rows,
+    final: NDArray[np.float64],
+    threshold: Threshold,
+    costs: Costs,
+) -> dict[str, Any]:
+    intervals = evaluation.scores(test.y, final, blocks=test.day)
+    error = evaluation.calibration_error(evaluation.calibration(test.y, final))
+    return {
+        "test": {name: asdict(interval) for name, interval in intervals.items()},
+        "valid": {"auc": evaluation.scores(valid.y, chance, replicates=0)["auc"].value},
+        "calibration_error": error,
+        "base_rate": {"valid": float(valid.y.mean()), "test": float(test.y.mean())},
+        "threshold": threshold.to_dict(),
+        "costs": asdict(costs),
+        "test_cost": evaluation.cost(test.y, final, threshold.value, costs),
+        "test_cost_never": evaluation.cost(test.y, final, 2.0, costs),
+        "test_cost_always": evaluation.cost(test.y, final, 0.0, costs),
+    }
+
+
+def _lineage(
+    table: Table, estimator: str, params: Mapping[str, Any], fitted: Fitted, kind: str, refit: bool
+) -> dict[str, Any]:
+    parts: tuple[Any, ...] = ("learn", "valid", "train", "test")
+    counts = table.lazy.select(table.where(part).sum().alias(part) for part in parts).collect()
+    when = table.lazy.select(pl.col(table.spec.time).min().alias("a"), pl.col(table.spec.time).max().alias("b"))
+    first, last = when.collect().row(0)
+    return {
+        "features_sha256": table.content_hash,
+        "time": [first.isoformat(), last.isoformat()],
+        "validation_from": table.cutoff.isoformat(),
+        "rows": counts.row(0, named=True),
+        "refit": refit,
+        "params": estimators.house(estimator, **params),
+        "rounds": fitted.rounds,
+        "device": kind,
+        "trained": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"aifactory-lab": __version__, "python": platform.python_version(), **found}
+
+
+def _save(
+    out: Path,
+    table: Table,
+    estimator: str,
+    fitted: Fitted,
+    threshold: Threshold,
+    metrics: Mapping[str, Any],
+    lineage: Mapping[str, Any],
+) -> Bundle:
+    kind = "xgboost" if estimator == "xgboost" else "sklearn"
+    bundle = Bundle(
+        kind, estimator, table.features(), table.spec.target, threshold.value, metrics=metrics, lineage=lineage
+    )
+    return bundle.save(out / BUNDLE, fitted.model)
+
+
+def _write_frames(out: Path, first: Fitted, slices: Mapping[str, tuple[Rows, NDArray[np.float64]]]) -> None:
+    frames = [
+        pl.DataFrame({"day": rows.day, "label": rows.y, "probability": chance}).insert_column(
+            0, pl.lit(part).alias("slice")
+        )
+        for part, (rows, chance) in slices.items()
+    ]
+    with write_aside(out / PREDICTIONS) as aside:
+        pl.concat(frames).write_parquet(aside)
+    with write_aside(out / HISTORY) as aside:
+        (pl.DataFrame() if first.losses is None else first.losses).write_parquet(aside)
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
