@@ -130,7 +130,9 @@ def previous_leg(flights: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:  # noqa
 
 
 def _shifted(name: str) -> pl.Expr:
-    return pl.col(name).shift(1).over("tailnum", order_by=["scheduled", "flight"])
+    # One key, not two: cuDF orders by several only on a single GPU. Flight numbers have at most four digits.
+    order = pl.col("scheduled") * 10_000 + pl.col("flight")
+    return pl.col(name).shift(1).over("tailnum", order_by=order)
 
 
 def _counted(delay: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
