@@ -22,7 +22,7 @@ from aifactory_lab.workspace import write_text
 if TYPE_CHECKING:
     import requests
 
-BLOCK = 1 << 18
+BLOCK = 1 << 15  # what a drop can lose: requests gives a block only when it is full
 TIMEOUT = (10, 60)  # seconds to connect, and between two blocks
 BUSY = 429
 SERVER_ERROR = 500
