@@ -96,7 +96,7 @@ REWRITES = (
     Rewrite("str.replace with a regular expression", "not supported for replace", "literal=True, or str.extract"),
     Rewrite("str.split", "<Name.Split:", "str.split_exact(by, n), or str.extract"),
     Rewrite("tail", "negative slices", "sort descending, then head"),
-    Rewrite("list.mean", "name=ListFunction", "aggregate before the values become a list"),
+    Rewrite("list.mean and the like", "name=ListFunction", "aggregate before the values become a list"),
     Rewrite("arctan2", "name='atan2'", "2 * arcsin(sqrt(h)): the haversine form"),
     Rewrite("shuffle", "name='shuffle'", "sort by pl.col(key).hash(seed)"),
     Rewrite("map_elements or map_batches", "anonymousfunction", "write it in expressions"),
