@@ -166,7 +166,7 @@ def _booster(path: Path) -> Any:
     booster = xgboost.Booster()
     try:
         booster.load_model(path)
-    except xgboost.core.XGBoostError as error:
+    except (xgboost.core.XGBoostError, UnicodeDecodeError) as error:  # the latter: its message quotes the bytes
         msg = f"{path} is not an XGBoost model: {str(error).splitlines()[0]}"
         raise ModelError(msg) from error
     return booster
