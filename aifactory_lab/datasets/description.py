@@ -1,7 +1,7 @@
 """A first look at any raw material: one row per column.
 
-Streamed, so that it works on files larger than memory. This module does not judge what it finds; the quality
-report of `etl` does.
+Streamed: memory grows with the number of distinct values, not of rows. This module does not judge what it
+finds; the quality report of `etl` does.
 
 >>> from aifactory_lab import datasets
 >>> datasets.describe(datasets.load("flights")).filter(table="planes", column="speed").select("rows", "missing").rows()

@@ -104,6 +104,9 @@ def table_name(source: Source) -> str:
 
 
 def _expand_one(source: str | Path) -> list[Path]:
+    if "://" in str(source):
+        msg = f"{source} is an address; files must be on this machine"
+        raise DataError(msg, mend=f"pooch.retrieve('{source}', known_hash=None)  # gives the path to load")
     text = str(Path(source).expanduser()) if str(source) else ""
     path = Path(text)
     if path.is_file():

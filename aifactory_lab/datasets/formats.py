@@ -15,6 +15,7 @@ and column. This module does not know where files come from.
 [(1, 3.0), (2, 0.5)]
 """
 
+import glob
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -53,10 +54,10 @@ def scan(files: Sequence[Path]) -> pl.LazyFrame:
     kind = format_of(files)
     types: Any = unify(files)
     if kind == "parquet":
-        return pl.scan_parquet(list(files))
+        return pl.scan_parquet(list(files), glob=False)
     if kind == "csv":
-        return pl.scan_csv(list(files), separator=_separator(files), schema_overrides=types)
-    return pl.scan_ndjson(list(files), schema_overrides=types)
+        return pl.scan_csv(list(files), separator=_separator(files), schema_overrides=types, glob=False)
+    return pl.scan_ndjson(_literal(files), schema_overrides=types)
 
 
 def format_of(files: Sequence[Path]) -> str:
@@ -112,7 +113,7 @@ def schema(path: Path) -> Mapping[str, pl.DataType]:
     if status.st_size == 0:
         msg = f"{path} is empty (0 bytes)"
         raise DataError(msg, mend=f"rm '{path}'  # or make it again")
-    return _schema(path, status.st_size, status.st_mtime_ns)
+    return _schema(path.absolute(), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
@@ -122,11 +123,11 @@ def _schema(path: Path, size: int, _changed: int) -> Mapping[str, pl.DataType]:
     rows = None if size <= WHOLE_BYTES else SAMPLE_ROWS
     try:
         if kind == "parquet":
-            return dict(pl.read_parquet_schema(path))
+            return dict(pl.scan_parquet(path, glob=False).collect_schema())
         if kind == "csv":
-            table = pl.scan_csv(path, separator=separator(path), infer_schema_length=rows)
+            table = pl.scan_csv(path, separator=separator(path), infer_schema_length=rows, glob=False)
         else:
-            table = pl.scan_ndjson(path, infer_schema_length=rows)
+            table = pl.scan_ndjson(_literal([path]), infer_schema_length=rows)
         head = table.head(SAMPLE_ROWS).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -162,6 +163,11 @@ def _separator(files: Sequence[Path]) -> str:
             msg = f"{path}: expected fields separated by {first!r} as in {files[0].name}, found {found!r}"
             raise DataError(msg, mend=_separate(files))
     return first
+
+
+def _literal(files: Sequence[Path]) -> list[str]:
+    """Escape brackets and stars in file names: `scan_ndjson` has no ``glob=False``."""
+    return [glob.escape(str(path)) for path in files]
 
 
 def _common(expected: pl.DataType, found: pl.DataType, *, lenient: bool) -> pl.DataType | None:

@@ -1,13 +1,15 @@
 """The catalogue and its cards: the numbers in a card are measured again here."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from aifactory_lab import datasets
-from aifactory_lab.datasets import entries, formats, measured, places, remote
+from aifactory_lab.datasets import entries, measured, places, remote
 from aifactory_lab.errors import DataError
 
 HEADINGS = [
@@ -139,7 +141,7 @@ def stores() -> list[Path]:
     """Where the real trace may lie: the data folder, or the store beside the repository in CI."""
     beside = places.PACKAGE.parent.parent / "shared" / "data"
     named = os.environ.get(places.VARIABLE)
-    return [folder for folder in ([Path(named)] if named else []) + [beside] if folder.is_dir()]
+    return sorted({folder.resolve() for folder in (Path(named or beside), beside) if folder.is_dir()})
 
 
 @pytest.mark.parametrize("store", stores(), ids=str)
@@ -182,12 +184,14 @@ def test_describe_of_nested_and_empty_columns(tmp_path):
     assert (rows["yes"]["distinct"], rows["yes"]["max"]) == (1, "true")
 
 
-def test_describe_of_a_table_that_breaks_halfway(monkeypatch, tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("n\n" + "1\n" * 500_000 + "oops\n")
-    assert datasets.describe(datasets.load(path))["type"].to_list() == ["String"]  # all rows of a small file count
-    monkeypatch.setattr(formats, "WHOLE_BYTES", 0)
-    path.touch()  # a new state: the types are read again
+def test_describe_of_a_table_that_breaks_halfway(tmp_path):
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"n": range(50_000)}).sample(fraction=1.0, shuffle=True, seed=1).write_parquet(
+        path, row_group_size=1000
+    )
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)  # whole at both ends, torn in the middle
+    path.write_bytes(data)
     with pytest.raises(DataError, match="table 'a' cannot be read to its end"):
         datasets.describe(datasets.load(path))
 
@@ -196,3 +200,9 @@ def test_the_namespace_is_what_it_says():
     assert datasets.__all__ == sorted(datasets.__all__)
     for name in datasets.__all__:
         assert getattr(datasets, name).__doc__
+
+
+def test_opening_the_room_does_not_load_what_only_downloads_and_scores_need():
+    script = "import sys; from aifactory_lab import datasets; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"pooch", "requests", "tqdm", "sklearn", "pandas", "pyarrow"} & set(done.stdout.split())

@@ -1,5 +1,6 @@
 """Your own files: what opens, under what name, and the words of every refusal."""
 
+import os
 import re
 from pathlib import Path
 
@@ -54,6 +55,13 @@ def test_globs_folders_and_lists_mean_the_same_files(here, suffix):
     for source in sources:
         raw = datasets.load(source)
         assert raw[raw.name].collect().equals(pl.concat([TABLE, TABLE]))
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_brackets_and_capitals_in_file_names_are_only_letters(here, suffix):
+    WRITERS[suffix](here / f"my/trips[1].{suffix.upper()}")
+    assert datasets.load(f"my/trips[1].{suffix.upper()}")["trips"].collect().equals(TABLE)
+    assert datasets.load("my")["my"].collect().equals(TABLE)
 
 
 def test_several_tables_by_name(here):
@@ -143,6 +151,11 @@ def test_nothing_matches(here):
     refused(["my/a.csv", "my/b.csv"], "matches 'my/a.csv'")
     refused([], "no files were given")
     refused({}, "no tables were named")
+
+
+def test_an_address_is_not_a_file(here):
+    error = refused("https://example.org/a.csv", "https://example.org/a.csv is an address")
+    assert error.mend.startswith("pooch.retrieve('https://example.org/a.csv'")
 
 
 def test_a_name_that_is_nowhere_lists_the_catalogue(here):
@@ -258,6 +271,14 @@ def test_a_file_that_vanishes_or_changes_is_seen(here):
     Path("my/a.csv").unlink()
     with pytest.raises(DataError, match=r"my/a.csv cannot be read: No such file"):
         raw["a"]
+
+
+def test_the_same_relative_path_in_another_folder_is_another_file(here, monkeypatch):
+    for folder, column in (("one", "x"), ("two", "y")):
+        os.utime(put(f"{folder}/a.csv", f"{column}\n1\n"), (7, 7))  # same size, same time
+        monkeypatch.chdir(here / folder)
+        assert datasets.load("a.csv")["a"].collect().columns == [column]
+        monkeypatch.chdir(here)
 
 
 def test_raw_material_names_its_tables(here):
