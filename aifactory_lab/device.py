@@ -12,6 +12,7 @@ anyone does with the answer.
 import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from aifactory_lab.errors import DeviceError
 Kind = Literal["cpu", "gpu"]
 VARIABLE = "AIFACTORY_DEVICE"
 RAPIDS = ("cudf_polars", "cuml", "dask_cuda")
+NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE, https://docs.nvidia.com/cuda/cuda-driver-api/group__CUDA__TYPES.html
+ANSWER = "aifactory-lab probe: "  # how the line begins that the probing process prints
 INSTALL = "pip install 'aifactory-lab[gpu]'"
 
 
@@ -70,7 +73,7 @@ def current(prefer: str | None = None) -> Device:
     DeviceError
         If the word is unknown, or a GPU is asked for that cannot be used; the message says what is missing.
     """
-    asked, source = (prefer, "argument") if prefer else (os.environ.get(VARIABLE, "auto"), VARIABLE)
+    asked, source = (prefer, "argument") if prefer else (os.environ.get(VARIABLE) or "auto", VARIABLE)
     if asked not in ("auto", *get_args(Kind)):
         msg = f"unknown device {asked!r} (from {source}); it must be one of auto, cpu, gpu"
         raise DeviceError(msg, mend=f"export {VARIABLE}=auto")
@@ -99,10 +102,15 @@ def probe() -> Probe:
     except subprocess.TimeoutExpired:
         return Probe(obstacle="the CUDA driver did not answer within 60 s")
     if done.returncode:
-        return Probe(obstacle=f"the CUDA driver crashed while it was asked (exit {done.returncode})")
-    answer = json.loads(done.stdout)
+        return Probe(obstacle=f"the CUDA driver crashed while it was asked ({_ending(done.returncode)})")
+    # A driver may print lines of its own, before or after.
+    answer = json.loads(next(line for line in done.stdout.splitlines() if line.startswith(ANSWER))[len(ANSWER) :])
     gpus = tuple(Gpu(**gpu) for gpu in answer["gpus"])
     return Probe(gpus, answer["obstacle"], answer["driver"])
+
+
+def _ending(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit {code}"
 
 
 def _missing_rapids(gpus: Sequence[Gpu]) -> str:
@@ -120,15 +128,22 @@ def _ask_driver() -> Probe:
     """Count the GPUs and prove that the first can allocate memory (CUDA driver API, C calls)."""
     cuda = ctypes.CDLL("libcuda.so.1")
     count, version = ctypes.c_int(), ctypes.c_int()
-    if code := cuda.cuInit(0):
-        return Probe(obstacle=f"the CUDA driver cannot start (cuInit returned {code})")
+    code = cuda.cuInit(0)
+    if code not in (0, NO_DEVICE):
+        return Probe(obstacle=f"the CUDA driver cannot start (cuInit returned {_error(cuda, code)})")
     cuda.cuDriverGetVersion(ctypes.byref(version))
-    cuda.cuDeviceGetCount(ctypes.byref(count))
+    cuda.cuDeviceGetCount(ctypes.byref(count))  # leaves 0 where cuInit found no device
     driver = f"{version.value // 1000}.{version.value % 1000 // 10}"
     if count.value == 0:
         return Probe(obstacle="the CUDA driver sees no GPU (CUDA_VISIBLE_DEVICES may hide it)", driver=driver)
     gpus = tuple(_describe(cuda, index) for index in range(count.value))
     return Probe(gpus, _allocate(cuda), driver)
+
+
+def _error(cuda: ctypes.CDLL, code: int) -> str:
+    name = ctypes.c_char_p()
+    cuda.cuGetErrorName(code, ctypes.byref(name))
+    return f"{code}, {name.value.decode()}" if name.value else str(code)
 
 
 def _describe(cuda: ctypes.CDLL, index: int) -> Gpu:
@@ -148,7 +163,7 @@ def _allocate(cuda: ctypes.CDLL) -> str:
         ("cuMemAlloc_v2", (ctypes.byref(pointer), ctypes.c_size_t(1024))),
     ):
         if code := getattr(cuda, call)(*arguments):
-            return f"GPU 0 is listed but cannot be used ({call} returned {code})"
+            return f"GPU 0 is listed but cannot be used ({call} returned {_error(cuda, code)})"
     return ""
 
 
@@ -160,4 +175,5 @@ def kind(prefer: str | None = None) -> Kind:
 if __name__ == "__main__":
     answer = _ask_driver()
     gpus = [{"name": gpu.name, "memory_bytes": gpu.memory_bytes} for gpu in answer.gpus]
-    sys.stdout.write(json.dumps({"gpus": gpus, "obstacle": answer.obstacle, "driver": answer.driver}))
+    text = json.dumps({"gpus": gpus, "obstacle": answer.obstacle, "driver": answer.driver})
+    sys.stdout.write(f"\n{ANSWER}{text}\n")
