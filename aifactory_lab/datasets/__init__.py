@@ -48,21 +48,15 @@ def load(
     >>> load("flights")["weather"].collect().shape
     (26115, 15)
     """
-    if isinstance(source, str) and _is_name(source):
-        raw = entries.material(source, Path(folder) if folder else None)
-        count = _copies.check_count(copies)
-        return raw if count == 1 else _multiplied(raw, count, folder)
-    if copies != 1:
-        msg = f"copies={copies!r}: only the dataset 'flights' can be copied, not {source!r}"
+    place = Path(folder) if folder else None
+    count = _copies.check_count(copies)
+    if count > 1 and source != entries.FLIGHTS.name:
+        msg = f"copies={count}: only the dataset 'flights' can be copied, not {source!r}"
         raise DataError(msg, mend="datasets.load('flights', copies=30)")
-    return files.material(source)
-
-
-def _multiplied(raw: RawMaterial, count: int, folder: Path | str | None) -> RawMaterial:
-    if raw.name != entries.FLIGHTS.name:
-        msg = f"copies={count}: only the dataset 'flights' can be copied, not {raw.name!r}"
-        raise DataError(msg, mend="datasets.load('flights', copies=30)")
-    return _copies.multiply(raw, count, Path(folder) if folder else places.cache())
+    if not (isinstance(source, str) and _is_name(source)):
+        return files.material(source)
+    raw = entries.material(source, place)
+    return _copies.multiply(raw, count, place or places.cache()) if count > 1 else raw
 
 
 def _is_name(source: str) -> bool:

@@ -18,6 +18,13 @@ from aifactory_lab.errors import DataError
 
 KEYS = {"flights": ["time_hour", "carrier", "flight", "origin"], "weather": ["origin", "time_hour"]}
 LOCAL_KEY = ["year", "month", "day", "carrier", "flight", "origin"]
+MULTIPLY = (
+    "import resource, signal, sys; from pathlib import Path\n"
+    "from aifactory_lab import datasets; from aifactory_lab.datasets import copies\n"
+    "from aifactory_lab.errors import DataError\n"
+    "tables = {p.stem: (p,) for p in Path(sys.argv[1]).glob('*.parquet')}\n"
+    "raw, folder = datasets.RawMaterial('flights', tables), Path(sys.argv[2])\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -131,12 +138,7 @@ def test_copies_of_other_source_tables_are_kept_apart(sample, tmp_path):
 
 
 def test_a_killed_run_leaves_nothing_that_is_believed(sample, tmp_path):
-    script = (
-        "import sys; from pathlib import Path\n"
-        "from aifactory_lab import datasets; from aifactory_lab.datasets import copies\n"
-        "tables = {p.stem: (p,) for p in Path(sys.argv[1]).glob('*.parquet')}\n"
-        "copies.multiply(datasets.RawMaterial('flights', tables), 500, Path(sys.argv[2]))"
-    )
+    script = MULTIPLY + "copies.multiply(raw, 500, folder)"
     source = sample.paths["flights"][0].parent
     process = subprocess.Popen([sys.executable, "-c", script, str(source), str(tmp_path)])
     while len(list(tmp_path.rglob("*.sha256"))) < 3:
@@ -149,6 +151,29 @@ def test_a_killed_run_leaves_nothing_that_is_believed(sample, tmp_path):
     many = copies.multiply(sample, 5, tmp_path)
     assert many["flights"].collect().height == 5 * sample["flights"].collect().height
     assert all(copies.sealed(path) for path in many.paths["flights"])
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing_that_is_believed(sample, tmp_path):
+    script = MULTIPLY + (
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # no file can grow beyond a page\n"
+        "try: copies.multiply(raw, 3, folder)\n"
+        "except DataError as error: print(error)"
+    )
+    command = [sys.executable, "-c", script, str(sample.paths["flights"][0].parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "flights-2013.parquet cannot be written" in done.stdout
+    assert "mend: datasets.load('flights', copies=…, folder='/a/folder/with/space')" in done.stdout
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_two_processes_may_make_the_same_copies_at_once(sample, tmp_path):
+    script = MULTIPLY + "print(copies.multiply(raw, 20, folder).content_hash())"
+    command = [sys.executable, "-c", script, str(sample.paths["flights"][0].parent), str(tmp_path)]
+    pair = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    hashes = {process.communicate()[0] for process in pair}
+    assert [process.returncode for process in pair] == [0, 0]
+    assert hashes == {copies.multiply(sample, 20, tmp_path).content_hash() + "\n"}
 
 
 def test_the_seal_is_readable_by_sha256sum(sample, tmp_path):

@@ -1,6 +1,7 @@
 """Fetching: what is here already is used, what drops is carried on, what is wrong is not believed."""
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -8,10 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
+import polars as pl
 import pytest
 
-from aifactory_lab.datasets import places
+from aifactory_lab import datasets
+from aifactory_lab.datasets import entries, places
 from aifactory_lab.datasets.download import BLOCK, Resumable
 from aifactory_lab.datasets.remote import LOCK, RemoteFile, fetch, local
 from aifactory_lab.errors import DataError
@@ -248,6 +252,42 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with Site(BODY) as site, pytest.raises(DataError, match="cannot be written"):
         get(remote(site), tmp_path / "file" / "below")
+
+
+def test_a_full_disk_is_an_error_and_what_came_is_kept_for_the_next_try(tmp_path):
+    script = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from aifactory_lab.datasets.remote import RemoteFile, fetch; from aifactory_lab.errors import DataError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 18, 1 << 18))\n"
+        f"file = RemoteFile('trips.csv', sys.argv[1], {SIZE}, {DIGEST!r})\n"
+        "try: fetch(file, Path(sys.argv[2]), progress=False)\n"
+        "except DataError as error: print(error)"
+    )
+    with Site(BODY) as site:
+        command = [sys.executable, "-c", script, site.url(), str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "trips.csv cannot be written: [Errno 27] File too large" in done.stdout
+        assert get(remote(site), tmp_path).read_bytes() == BODY
+    assert [status for _, status in site.asked] == [200, 206]
+
+
+@pytest.mark.parametrize("name", [name for name, known in entries.ENTRIES.items() if known.files])
+def test_a_remote_dataset_is_loaded_through_the_catalogue(tmp_path, monkeypatch, name):
+    known = entries.ENTRIES[name]
+    ((table, file),) = known.files
+    body = io.BytesIO()
+    frame = pl.DataFrame({"trip_distance": [0.5, 2.0]})
+    frame.write_csv(body) if file.name.endswith(".csv") else frame.write_parquet(body)
+    with Site(body.getvalue()) as site:
+        here = replace(file, url=site.url(file.name), bytes=len(site.body), sha256="")
+        monkeypatch.setitem(entries.ENTRIES, name, replace(known, files=((table, here),)))
+        raw = datasets.load(name, folder=tmp_path)
+    assert raw.paths == {table: (tmp_path / file.name,)}
+    assert raw[table].collect().equals(frame)
+    assert datasets.load(name, folder=tmp_path).content_hash() == raw.content_hash()  # without the server
+    with pytest.raises(DataError, match="only the dataset 'flights' can be copied"):
+        datasets.load(name, copies=2, folder=tmp_path)
 
 
 def test_progress_is_drawn_from_where_it_carries_on(tmp_path, capsys):
