@@ -2,10 +2,12 @@
 
 XGBoost draws rows and columns from random generators that live in the process: continuing from a saved model
 restarts them, and the result differs (`seed_per_iteration` does not mend it: the column sampler is seeded once
-per booster). So every run, killed or not, is a chain: each link of `every` rounds starts from the saved bytes of
-the one before, with a seed made of the run's seed and its first round. What a checkpoint holds is then all that
-the next link depends on, and a resumed run equals an uninterrupted one bit for bit (same data, parameters,
-thread count and XGBoost version, which the fingerprint covers).
+per booster). So every run, killed or not, is a chain of short boosters, the links: each grows `every` trees on
+top of the margins (the sum of all trees so far, per row) that the links before left, with a seed made of the
+run's seed and its first round. A checkpoint holds the links and the margins, which is all that the next link
+depends on: a resumed run equals an uninterrupted one bit for bit (same data, parameters, thread count and
+XGBoost version; the fingerprint covers them). Carrying margins also spares each link the prediction of all
+earlier trees, which made a plain continuation three times slower. At the end the links become one booster.
 
 This module does not know where rows come from, nor what they mean.
 
@@ -17,6 +19,7 @@ This module does not know where rows come from, nor what they mean.
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,11 +66,12 @@ class Boosted:
 
 @dataclass
 class _State:
-    """What the next link depends on."""
+    """What the next link depends on: the links so far as JSON models, losses, and the margins per slice."""
 
-    raw: bytes = b""
+    links: list[bytes] = field(default_factory=list)
     losses: Losses = field(default_factory=dict)
     rounds: int = 0
+    margins: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def quantile_matrix(
@@ -134,27 +138,44 @@ def _link(state: _State, learn: Any, valid: Any | None, params: Mapping[str, Any
 
     seed = (int(params.get("seed", 0)) * 1_000_003 + state.rounds) % 2**31
     watched = [(learn, "learn")] if valid is None else [(learn, "learn"), (valid, "valid")]
+    for matrix, name in watched:
+        # an empty margin means: none yet, begin from the intercept
+        matrix.set_base_margin(state.margins.get(name, np.empty(0, np.float32)))
     found: dict[str, dict[str, list[float]]] = {}
     booster = xgboost.train(
         {**params, "seed": seed},
         learn,
         num_boost_round=rounds,
-        xgb_model=bytearray(state.raw) if state.raw else None,
         evals=watched,
         evals_result=found,
         verbose_eval=False,
     )
     losses = {name: state.losses.get(name, []) + next(iter(metrics.values())) for name, metrics in found.items()}
-    return _State(bytes(booster.save_raw("ubj")), losses, state.rounds + rounds)
+    margins = {name: booster.predict(matrix, output_margin=True) for matrix, name in watched}
+    return _State([*state.links, bytes(booster.save_raw("json"))], losses, state.rounds + rounds, margins)
 
 
 def _finish(state: _State, patience: int, resumed: int) -> Boosted:
     import xgboost
 
-    booster = xgboost.Booster(model_file=bytearray(state.raw))
+    booster = xgboost.Booster(model_file=bytearray(_join(state.links)))
     valid = state.losses.get("valid")
     best = _best(valid, patience) if valid else state.rounds
     return Boosted(booster[:best] if best < state.rounds else booster, best, state.losses, resumed)
+
+
+def _join(links: list[bytes]) -> bytes:
+    """Return one model with the trees of all links (XGBoost's documented JSON schema) and the first's intercept."""
+    first, *others = [json.loads(link) for link in links]
+    model = first["learner"]["gradient_booster"]["model"]
+    for other in others:
+        more = other["learner"]["gradient_booster"]["model"]
+        count, rounds = len(model["trees"]), model["iteration_indptr"][-1]
+        model["trees"] += [{**tree, "id": count + tree["id"]} for tree in more["trees"]]
+        model["tree_info"] += more["tree_info"]
+        model["iteration_indptr"] += [rounds + end for end in more["iteration_indptr"][1:]]
+    model["gbtree_model_param"]["num_trees"] = str(len(model["trees"]))
+    return json.dumps(first).encode()
 
 
 def _best(losses: list[float], patience: int) -> int:
@@ -175,9 +196,10 @@ def _stalled(losses: Losses, patience: int) -> bool:
 
 def _save(folder: Path, mark: str, state: _State) -> None:
     """Keep the newest state in one step: its name carries its own sha256, so a torn one is never believed."""
-    head = json.dumps({"rounds": state.rounds, "losses": state.losses}).encode()
-    content = len(head).to_bytes(8, "little") + head + state.raw
-    folder.mkdir(parents=True, exist_ok=True)
+    stream = io.BytesIO()
+    told = json.dumps({"rounds": state.rounds, "losses": state.losses, "links": [*map(bytes.decode, state.links)]})
+    np.savez(stream, _told=np.frombuffer(told.encode(), np.uint8), **state.margins)  # type: ignore[arg-type]
+    content = stream.getvalue()
     older = list(folder.glob(f"{mark}-*.checkpoint"))
     path = folder / f"{mark}-{state.rounds:05d}-{hashlib.sha256(content).hexdigest()[:16]}.checkpoint"
     with write_aside(path) as aside:
@@ -191,7 +213,8 @@ def _latest(folder: Path, mark: str) -> _State:
     for path in sorted(folder.glob(f"{mark}-*.checkpoint"), reverse=True):
         content = path.read_bytes()
         if path.stem.endswith(hashlib.sha256(content).hexdigest()[:16]):
-            size = int.from_bytes(content[:8], "little")
-            head = json.loads(content[8 : 8 + size])
-            return _State(content[8 + size :], head["losses"], head["rounds"])
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                told = json.loads(arrays["_told"].tobytes())
+                margins = {name: arrays[name] for name in arrays.files if name != "_told"}
+            return _State([link.encode() for link in told["links"]], told["losses"], told["rounds"], margins)
     return _State()

@@ -112,3 +112,21 @@ def test_kill_nine_then_resume_gives_the_same_predictions(features, tmp_path):
     assert whole.report.details["resumed_from_round"] == 0
     assert resumed.predicted().equals(whole.predicted())
     assert resumed.bundle.file.read_bytes() == whole.bundle.file.read_bytes()
+
+
+def test_the_joined_model_gives_the_margins_that_it_was_trained_to(matrices):
+    """Links joined into one booster equal the sum of the links, and one link equals plain XGBoost."""
+    import xgboost
+
+    learn, valid, x = matrices
+    done = boosting.boost(learn, valid, PARAMS, 35, every=10, patience=99)
+    assert done.rounds == int(np.argmin(done.losses["valid"])) + 1
+    full = boosting.boost(learn, None, PARAMS, 35, every=10).booster
+    assert full.num_boosted_rounds() == 35
+    log_loss = -np.log(np.where(valid.get_label() > 0, full.inplace_predict(x), 1 - full.inplace_predict(x))).mean()
+    assert log_loss == pytest.approx(done.losses["valid"][-1], rel=1e-5)
+    seed = PARAMS["seed"] * 1_000_003
+    learn.set_base_margin(np.empty(0, np.float32))
+    plain = xgboost.train({**PARAMS, "seed": seed}, learn, 10)
+    once = boosting.boost(learn, None, PARAMS, 10, every=10).booster
+    np.testing.assert_array_equal(once.inplace_predict(x), plain.inplace_predict(x))
