@@ -3,7 +3,8 @@ r"""The formats that can be read: Parquet, CSV, JSON lines; one table over many 
 Text formats carry no types. They are inferred from every file (from its first rows, where it is large) and
 unified: a column that is whole in one file and fractional in another is fractional, an empty one takes the
 other's type, so that twelve monthly files make one table. What cannot be unified is an error that names file
-and column. This module does not know where files come from.
+and column. A word such as NA stays text (it is also Namibia): the contract of `etl` says where one stands among
+numbers. This module does not know where files come from.
 
 >>> import tempfile
 >>> from pathlib import Path
@@ -23,12 +24,12 @@ from typing import Any
 
 import polars as pl
 
-from aifactory_lab.datasets import delimited
-from aifactory_lab.datasets.delimited import Schema
 from aifactory_lab.errors import DataError
 
 SAMPLE_ROWS = 10_000
 WHOLE_BYTES = 64 << 20  # up to this size the types come from all rows (about one CPU-second), above it from the sample
+SEPARATORS = ",;\t|"
+UTF8_MARK = b"\xef\xbb\xbf"
 SUFFIXES = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 CONVERSIONS = {
     ".json": "pl.read_json('{}').write_ndjson('{}.jsonl')",
@@ -40,6 +41,7 @@ CONVERSIONS = {
     ".gz": "gunzip --keep '{}'",
     ".zip": "unzip '{}'",
 }
+Schema = dict[str, pl.DataType]
 
 
 def scan(files: Sequence[Path]) -> pl.LazyFrame:
@@ -52,13 +54,10 @@ def scan(files: Sequence[Path]) -> pl.LazyFrame:
     """
     kind = format_of(files)
     types: Any = unify(files)
-    paths = list(files)
     if kind == "parquet":
-        return pl.scan_parquet(paths, glob=False)
+        return pl.scan_parquet(list(files), glob=False)
     if kind == "csv":
-        separator = _separator(files)
-        marks = {name: mark for name, mark in _marks(files).items() if types[name].is_numeric()}
-        return pl.scan_csv(paths, separator=separator, schema_overrides=types, null_values=marks, glob=False)
+        return pl.scan_csv(list(files), separator=_separator(files), schema_overrides=types, glob=False)
     return pl.scan_ndjson(_literal(files), schema_overrides=types)
 
 
@@ -115,43 +114,53 @@ def schema(path: Path) -> Mapping[str, pl.DataType]:
     if status.st_size == 0:
         msg = f"{path} is empty (0 bytes)"
         raise DataError(msg, mend=f"rm '{path}'  # or make it again")
-    return _look(path.absolute(), status.st_size, status.st_mtime_ns).types
+    return _schema(path.absolute(), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
-def _look(path: Path, size: int, _changed: int) -> delimited.Columns:
+def _schema(path: Path, size: int, _changed: int) -> Mapping[str, pl.DataType]:
     """Read the types once for each state of a file: tables are opened often."""
     kind = format_of([path])
     rows = None if size <= WHOLE_BYTES else SAMPLE_ROWS
     try:
         if kind == "parquet":
-            return delimited.Columns(dict(pl.scan_parquet(path, glob=False).collect_schema()))
+            return dict(pl.scan_parquet(path, glob=False).collect_schema())
         if kind == "csv":
-            return delimited.look(path, rows, SAMPLE_ROWS)
-        head = pl.scan_ndjson(_literal([path]), infer_schema_length=rows).head(SAMPLE_ROWS).collect()
-        return delimited.Columns(dict(head.schema))
+            table = pl.scan_csv(path, separator=separator(path), infer_schema_length=rows, glob=False)
+        else:
+            table = pl.scan_ndjson(_literal([path]), infer_schema_length=rows)
+        head = table.head(SAMPLE_ROWS).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         msg = f"{path} cannot be read as {kind}: {reason}"
         raise DataError(msg, mend="repair the file, or make or fetch it again") from error
+    return {c.name: pl.Null() if c.null_count() == head.height and c.dtype == pl.String else c.dtype for c in head}
 
 
-def _marks(files: Sequence[Path]) -> dict[str, str]:
-    """Return by column the word that stands for a missing number; one word per column over all files."""
-    marks: dict[str, str] = {}
-    for path in files:
-        status = path.stat()
-        for column, mark in _look(path.absolute(), status.st_size, status.st_mtime_ns).marks.items():
-            if marks.setdefault(column, mark) != mark:
-                msg = f"{path}, column {column!r}: expected {marks[column]!r} for missing numbers, found {mark!r}"
-                raise DataError(msg, mend="write missing numbers as NA, or leave them empty")
-    return marks
+def separator(path: Path) -> str:
+    """Return what separates the fields of a CSV file, by its header line: comma, semicolon, tab or bar.
+
+    Raises
+    ------
+    DataError
+        If the file is not UTF-8 text.
+    """
+    with path.open("rb") as stream:
+        line = stream.readline(1 << 20)
+    try:
+        header = line.removeprefix(UTF8_MARK).decode()
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not UTF-8 text (byte {error.start} of its first line)"
+        mend = f"iconv -f UTF-16 -t UTF-8 '{path}' > utf8.csv  # or -f WINDOWS-1252"
+        raise DataError(msg, mend=mend) from error
+    outside_quotes = "".join(header.split('"')[::2])
+    return max(SEPARATORS, key=outside_quotes.count)
 
 
 def _separator(files: Sequence[Path]) -> str:
-    first = delimited.separator(files[0])
+    first = separator(files[0])
     for path in files:
-        if (found := delimited.separator(path)) != first:
+        if (found := separator(path)) != first:
             msg = f"{path}: expected fields separated by {first!r} as in {files[0].name}, found {found!r}"
             raise DataError(msg, mend=_separate(files))
     return first
