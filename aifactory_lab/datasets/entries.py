@@ -55,7 +55,7 @@ FLIGHTS = Entry(
 TAXI = Entry(
     "taxi",
     "New York City yellow taxi trips, January 2023",
-    "NYC Open Data terms of use",
+    "NYC Open Data terms of use (free to use, no warranty)",
     "https://www.nyc.gov/site/tlc/about/tlc-trip-record-data.page",
     files=(
         (

@@ -77,7 +77,7 @@ def fetch(file: RemoteFile, folder: Path | None = None, *, progress: bool = True
         home.mkdir(parents=True, exist_ok=True)
         _download(file, target, Resumable(home / f".{file.name}.partial", pause=pause, progress=progress))
     except DataError as error:
-        msg = f"{file.name}: {error.what}"
+        msg = f"{file.name}: {error.what}{_passed_over(file)}"
         raise DataError(msg, mend=error.mend or _by_hand(file, target)) from error
     except OSError as error:
         msg = f"{target} cannot be written: {error}"
@@ -129,6 +129,12 @@ def _pins(home: Path) -> dict[str, str]:
 def _pin(home: Path, name: str, digest: str) -> None:
     """Note the sha256 of what was downloaded: demanded from now on where none was known."""
     write_text(home / LOCK, json.dumps({**_pins(home), name: digest}, indent=1, sort_keys=True))
+
+
+def _passed_over(file: RemoteFile) -> str:
+    """Name the files that were found under `$AIFACTORY_DATA` and not believed: somebody put them there by hand."""
+    found = ", ".join(str(path) for path in places.candidates(file.name))
+    return f"; not believed, for its content is another: {found}" if found else ""
 
 
 def _by_hand(file: RemoteFile, target: Path) -> str:

@@ -1,6 +1,7 @@
 """The catalogue and its cards: the numbers in a card are measured again here."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,8 +44,16 @@ def test_the_card_says_what_is_measured(text, block):
     assert said == measured.BLOCKS[block](FOLDER)
 
 
-def test_the_card_is_what_measuring_it_gives(text):
-    assert measured.measure(text, FOLDER) == text
+def test_every_block_of_the_card_is_a_measured_one(text):
+    assert sorted(re.findall(r"<!-- measured: (\w+) -->", text)) == sorted(measured.BLOCKS)
+    assert text.count("<!--") == 2 * len(measured.BLOCKS)
+
+
+def test_measuring_a_card_writes_its_blocks_anew(text):
+    card = "# A card\n\n<!-- measured: sums -->\nstale\n<!-- end -->\n\nwords\n"
+    assert measured.measure(card, FOLDER) == (
+        f"# A card\n\n<!-- measured: sums -->\n\n{measured.sums(FOLDER)}\n\n<!-- end -->\n\nwords\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,3 +215,13 @@ def test_opening_the_room_does_not_load_what_only_downloads_and_scores_need():
     script = "import sys; from aifactory_lab import datasets; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"pooch", "requests", "tqdm", "sklearn", "pandas", "pyarrow"} & set(done.stdout.split())
+
+
+def test_the_readme_of_the_folder_names_every_dataset_in_it():
+    home = FOLDER.parent
+    text = (home / "README.md").read_text()
+    assert re.findall(r"^\| \[(\w+)\]", text, flags=re.MULTILINE) == sorted(
+        p.name for p in home.iterdir() if p.is_dir()
+    )
+    for code in re.findall(r"^(datasets\.(?:catalogue|card)\(.*?\))", text, flags=re.MULTILINE):
+        assert eval(code, {"datasets": datasets}) is not None

@@ -222,6 +222,14 @@ def test_a_namesake_with_other_content_is_passed_over(tmp_path, monkeypatch):
     assert local(file) == tmp_path / "c" / "trips.csv"
 
 
+def test_offline_names_the_files_that_were_found_but_not_believed(tmp_path, monkeypatch):
+    (tmp_path / "trips.csv").write_bytes(b"short")
+    monkeypatch.setenv(places.VARIABLE, str(tmp_path))
+    file = RemoteFile("trips.csv", "http://127.0.0.1:9/trips.csv", SIZE, DIGEST)
+    with pytest.raises(DataError, match=f"not believed, for its content is another: {tmp_path}/trips.csv"):
+        get(file, tmp_path / "cache")
+
+
 def test_a_read_only_store_is_searched_but_never_written(tmp_path, monkeypatch):
     store = tmp_path / "store"
     store.mkdir()
