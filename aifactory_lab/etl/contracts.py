@@ -14,9 +14,11 @@ airlines.parquet: column 'carrier': expected integer, found String (for example 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import polars as pl
+
 from aifactory_lab.datasets.material import RawMaterial
 from aifactory_lab.errors import DataError
-from aifactory_lab.etl import footers, inspection
+from aifactory_lab.etl import inspection
 from aifactory_lab.etl.terms import Column, Contract, Defect, Table
 
 __all__ = ["FLIGHTS", "Column", "Contract", "ContractError", "Defect", "Table", "check", "defects", "reading"]
@@ -48,12 +50,19 @@ def check(raw: RawMaterial, contract: Contract) -> None:
         raise ContractError(raw.name, found)
 
 
-def defects(raw: RawMaterial, contract: Contract) -> list[Defect]:
-    """Return every defect of the material; an empty list when it keeps its contract."""
+def defects(raw: RawMaterial, contract: Contract, *, deep: bool = False) -> list[Defect]:
+    """Return every defect of the material; an empty list when it keeps its contract.
+
+    Parameters
+    ----------
+    deep
+        Read also the values that the footers make likely to be right: times between a first and a last that are
+        written as agreed.
+    """
     found: list[Defect] = []
     for table in contract.tables:
         if table.name in raw.paths:
-            found += inspection.table_defects(table, raw.paths[table.name])
+            found += inspection.table_defects(table, raw.paths[table.name], deep=deep)
         elif table.required:
             mend = f"add a file named {table.name}.parquet (or .csv, .jsonl)"
             tables = ", ".join(raw.paths) or "no table at all"
@@ -62,11 +71,16 @@ def defects(raw: RawMaterial, contract: Contract) -> list[Defect]:
 
 
 @contextmanager
-def reading(raw: RawMaterial) -> Iterator[None]:
+def reading(raw: RawMaterial, contract: Contract | None = None) -> Iterator[None]:
     """Turn a failure to read the material inside the block into an error that names file and column.
 
-    Footers can be whole while a page between them is damaged; only the run itself meets it. Any failure that
-    is not the material's passes through unchanged.
+    Footers can be whole while a page between them is damaged, or one time among millions is written otherwise;
+    only the run itself meets it. Any failure that is not the material's passes through unchanged.
+
+    Parameters
+    ----------
+    contract
+        If given, it is checked again, deeply, when no file turns out to be unreadable.
 
     Raises
     ------
@@ -75,10 +89,13 @@ def reading(raw: RawMaterial) -> Iterator[None]:
     """
     try:
         yield
-    except footers.BROKEN as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        if isinstance(error, OSError) and (error.errno or "(os error" in str(error)):
+            raise  # the system's word, on a full disk for example
         found = [
             defect for files in raw.paths.values() for file in files for defect in inspection.unreadable_columns(file)
         ]
+        found = found or (defects(raw, contract, deep=True) if contract else [])
         if not found:
             raise
         raise ContractError(raw.name, found) from error
@@ -111,7 +128,7 @@ FLIGHTS = Contract(
                 Column("distance", "number", nullable=False, minimum=0),
                 Column("hour", "integer", nullable=False, minimum=0, maximum=24),
                 Column("minute", "integer", nullable=False, minimum=0, maximum=59),
-                Column("time_hour", "text", nullable=False),
+                Column("time_hour", "text", nullable=False, format="%Y-%m-%dT%H:%M:%SZ"),
             ),
             key=("time_hour", "carrier", "flight", "origin"),
         ),
@@ -119,7 +136,7 @@ FLIGHTS = Contract(
             "weather",
             (
                 Column("origin", "text", nullable=False),
-                Column("time_hour", "text", nullable=False),
+                Column("time_hour", "text", nullable=False, format="%Y-%m-%dT%H:%M:%SZ"),
                 Column("temp", "number", minimum=-130, maximum=140),
                 Column("dewp", "number", minimum=-150, maximum=100),
                 Column("humid", "number", minimum=0, maximum=110),

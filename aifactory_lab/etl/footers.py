@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from aifactory_lab.datasets.material import RawMaterial
+from aifactory_lab.datasets import formats
 from aifactory_lab.errors import DataError
 
 MAGIC = b"PAR1"  # first and last four bytes: https://parquet.apache.org/docs/file-format/
@@ -50,7 +50,7 @@ class DamagedError(Exception):
 
 def scan(path: Path) -> pl.LazyFrame:
     """Open one file lazily, as raw material is opened."""
-    return RawMaterial(path.name, {path.name: (path,)})[path.name]
+    return formats.scan([path])
 
 
 def describe(path: Path) -> Footer:
@@ -67,7 +67,11 @@ def describe(path: Path) -> Footer:
     if path.stat().st_size == 0:
         found = "an empty file (0 bytes)"
         raise DamagedError(found)
-    return _parquet(path) if path.suffix == ".parquet" else _text(path)
+    try:
+        kind = formats.format_of([path])
+    except DataError as error:
+        raise DamagedError(error.what) from error
+    return _parquet(path) if kind == "parquet" else _text(path, kind)
 
 
 def _parquet(path: Path) -> Footer:
@@ -97,13 +101,12 @@ def _look_at_ends(path: Path) -> None:
         raise DamagedError(found)
 
 
-def _text(path: Path) -> Footer:
+def _text(path: Path, kind: str) -> Footer:
     try:
-        frame = scan(path)
-        schema = dict(frame.collect_schema())
-        rows = None if frame.head(1).collect().height else 0
+        schema = formats.schema(path)
+        rows = None if scan(path).head(1).collect().height else 0
     except BROKEN as error:
-        found = f"text that cannot be read as {path.suffix[1:]} ({first_line(error)})"
+        found = f"text that cannot be read as {kind} ({first_line(error)})"
         raise DamagedError(found) from error
     return Footer(path, schema, rows)
 

@@ -25,8 +25,8 @@ from aifactory_lab.etl.terms import Column, Defect, Table
 NUMBERS = ("integer", "number")
 
 
-def table_defects(table: Table, files: Sequence[Path]) -> Iterator[Defect]:
-    """Yield every defect of one table."""
+def table_defects(table: Table, files: Sequence[Path], *, deep: bool = False) -> Iterator[Defect]:
+    """Yield every defect of one table; `deep` reads also what the footers make likely to be right."""
     keyed: list[Footer] = []
     for file in files:
         try:
@@ -37,7 +37,7 @@ def table_defects(table: Table, files: Sequence[Path]) -> Iterator[Defect]:
         shape = list(_shape_defects(table, footer))
         yield from shape
         columns = {c.name: c for c in table.columns if c.name in footer.schema and c.fits(footer.schema[c.name])}
-        values = list(_value_defects(table, footer, columns)) if footer.rows != 0 else []
+        values = list(_value_defects(table, footer, columns, deep=deep)) if footer.rows != 0 else []
         yield from values
         if footer.rows != 0 and set(table.key) <= set(columns) and not any(d.expected == READABLE for d in values):
             keyed.append(footer)
@@ -61,7 +61,7 @@ def unreadable_columns(file: Path) -> Iterator[Defect]:
         try:
             footers.scan(file).select(pl.col(column).null_count()).collect(engine="streaming")
         except footers.BROKEN as error:
-            mend = _without_na(file) if file.suffix == ".csv" else f"fetch or write {file} again"
+            mend = _without_na(file) if file.suffix.lower() == ".csv" else f"fetch or write {file} again"
             yield Defect(file.name, column, READABLE, footers.first_line(error), mend)
 
 
@@ -82,7 +82,7 @@ def _shape_defects(table: Table, footer: Footer) -> Iterator[Defect]:
             yield Defect(file, column.name, f"a column of type {column.kind}", found, mend)
         elif not column.fits(dtype := footer.schema[column.name]):
             mend = f"write {footer.path} again with {column.name!r} cast to {column.kind}"
-            mend = _without_na(footer.path) if footer.path.suffix == ".csv" else mend
+            mend = _without_na(footer.path) if footer.path.suffix.lower() == ".csv" else mend
             yield Defect(file, column.name, column.kind, f"{dtype}{_example(footer, column)}", mend)
     if footer.rows == 0:
         yield Defect(file, "", "at least one row", "0 rows", f"fetch or write {footer.path} again")
@@ -106,8 +106,8 @@ def _example(footer: Footer, column: Column) -> str:
     return "" if found is None else f" (for example {found!r})"
 
 
-def _value_defects(table: Table, footer: Footer, columns: Mapping[str, Column]) -> Iterator[Defect]:
-    doubtful = [column for column in columns.values() if not _vouched(column, footer)]
+def _value_defects(table: Table, footer: Footer, columns: Mapping[str, Column], *, deep: bool) -> Iterator[Defect]:
+    doubtful = [column for column in columns.values() if deep or not _vouched(column, footer)]
     try:
         if doubtful:
             yield from _outside(footer, doubtful)
@@ -118,12 +118,18 @@ def _value_defects(table: Table, footer: Footer, columns: Mapping[str, Column]) 
 
 
 def _vouched(column: Column, footer: Footer) -> bool:
-    """Whether the footer proves nulls and range; a float's statistics leave NaN out, so they prove nothing."""
-    if column.nullable and not column.limited:
+    """Whether the footer proves nulls and range, and shows that the first and last time are written as agreed.
+
+    A float's statistics leave NaN out, so they prove nothing.
+    """
+    if footer.schema[column.name] == pl.Null or (column.nullable and not column.limited and not column.format):
         return True
     held = footer.ranges.get(column.name)
     if held is None or (held.nulls and not column.nullable):
         return False
+    if column.format:
+        ends = pl.Series([held.minimum, held.maximum]).str.to_datetime(column.format, time_unit="us", strict=False)
+        return ends.null_count() == 0
     return not column.limited or (footer.schema[column.name].is_integer() and column.holds(held.minimum, held.maximum))
 
 
@@ -131,21 +137,30 @@ def _outside(footer: Footer, columns: Sequence[Column]) -> Iterator[Defect]:
     aggregates: dict[str, pl.Expr] = {}
     for column in columns:
         value = pl.col(column.name)
-        low = value >= column.minimum if column.minimum is not None else pl.lit(value=True)
-        high = value <= column.maximum if column.maximum is not None else pl.lit(value=True)
-        nan = value.is_nan() if footer.schema[column.name].is_float() and column.limited else pl.lit(value=False)
-        outside = value.is_not_null() & (~(low & high) | nan)
+        wrong = value.is_not_null() & _wrong(column, footer.schema[column.name])
         aggregates[f"{column.name} nulls"] = value.null_count()
-        aggregates[f"{column.name} outside"] = outside.sum()
-        aggregates[f"{column.name} example"] = value.filter(outside).first()
+        aggregates[f"{column.name} wrong"] = wrong.sum()
+        aggregates[f"{column.name} example"] = value.filter(wrong).first()
     counts = footers.scan(footer.path).select(**aggregates).collect(engine="streaming").row(0, named=True)
     file, mend = footer.path.name, f"mend or leave out those rows, and write {footer.path} again"
     for column in columns:
         if (nulls := counts[f"{column.name} nulls"]) and not column.nullable:
             yield Defect(file, column.name, "a value in every row", f"{nulls:,} nulls", mend)
-        if outside := counts[f"{column.name} outside"]:
-            found = f"{outside:,} outside, for example {counts[f'{column.name} example']!r}"
-            yield Defect(file, column.name, f"values from {column.limits}", found, mend)
+        if wrong := counts[f"{column.name} wrong"]:
+            expected = f"times written as {column.format}" if column.format else f"values from {column.limits}"
+            found = f"{wrong:,} others, for example {counts[f'{column.name} example']!r}"
+            yield Defect(file, column.name, expected, found, mend)
+
+
+def _wrong(column: Column, dtype: pl.DataType) -> pl.Expr:
+    if dtype == pl.Null:
+        return pl.lit(value=False)
+    value = pl.col(column.name)
+    if column.format:
+        return value.str.to_datetime(column.format, time_unit="us", strict=False).is_null()
+    low = value < column.minimum if column.minimum is not None else pl.lit(value=False)
+    high = value > column.maximum if column.maximum is not None else pl.lit(value=False)
+    return low | high | value.is_nan() if dtype.is_float() and column.limited else low | high
 
 
 def _backwards(table: Table, footer: Footer) -> Iterator[Defect]:

@@ -27,13 +27,26 @@ KINDS: dict[str, Callable[[pl.DataType], bool]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its family of types, whether it may miss values, and the closed range of those it has."""
+    """One column of a table.
+
+    Attributes
+    ----------
+    kind
+        Its family of types.
+    nullable
+        Whether it may miss values.
+    minimum, maximum
+        The closed range of the values that it has; `None` for no limit.
+    format
+        For text that is a time: how it is written, in the words of `strptime`.
+    """
 
     name: str
     kind: Kind
     nullable: bool = True
     minimum: float | None = None
     maximum: float | None = None
+    format: str = ""
 
     @property
     def limits(self) -> str:

@@ -23,7 +23,7 @@ def missing(frame: pl.DataFrame) -> go.Figure:
     holes = frame.filter(pl.col("missing") > 0).sort("missing", "table", "column")
     names = [f"{table}.{column}" for table, column in holes.select("table", "column").rows()]
     figure = _bars(names, holes["missing"].to_list(), [theme.PLAIN] * holes.height)
-    figure.update_traces(texttemplate="%{x:.1%}", hovertemplate="%{y}: %{x:.2%} missing<extra></extra>")
+    figure.update_traces(texttemplate="%{x:.3~p}", hovertemplate="%{y}: %{x:.3~p} missing<extra></extra>")
     figure.update_xaxes(tickformat=".0%", range=[0, 1.12])
     return theme.layout(figure, "Missing values", x="share of rows", height=_height(names))
 
@@ -52,7 +52,8 @@ def drift(frame: pl.DataFrame) -> go.Figure:
     figure = _bars(frame["feature"].to_list(), frame["psi"].to_list(), colours)
     figure.update_traces(texttemplate="%{x:.3f}", hovertemplate="%{y}: PSI %{x:.4f}<extra></extra>")
     for limit, word in ((PSI_MOVED, "moved"), (PSI_SHIFTED, "shifted")):
-        figure.add_vline(limit, line={"color": VERDICTS[word], "dash": "dot"}, annotation_text=word)
+        line = {"color": VERDICTS[word], "dash": "dot"}
+        figure.add_vline(limit, line=line, layer="below", annotation_text=word, annotation_position="bottom right")
     return theme.layout(figure, "Drift from train to test", x="population stability index", height=_height(colours))
 
 
