@@ -1,53 +1,66 @@
-"""Target encodings without leakage: the share of late flights so far, per category, smoothed.
+"""Target encodings without leakage: the share of late flights in recent months, per category, smoothed.
 
-A category's code on a day is computed from flights that had landed on earlier days (UTC) and from nothing else, so
-training and test rows are treated alike and no fold is needed. Rare categories are drawn towards the overall
-share: `(late + m × prior) / (n + m)`, with m = 20 (the form of Micci-Barreca, "A preprocessing scheme for
-high-cardinality categorical attributes", SIGKDD Explorations 3(1), 2001; 20 is the `min_samples_leaf` that
-category_encoders' TargetEncoder takes by default). This module does not know which categories matter.
+A category's code in a month (of four weeks) is computed from flights that had landed in the three months before
+and from nothing else: it follows the season, training and test rows are treated alike, and no fold is needed.
+Rare categories are drawn towards the overall share: `(late + m × prior) / (n + m)`, with m = 20 (the form of
+Micci-Barreca, "A preprocessing scheme for high-cardinality categorical attributes", SIGKDD Explorations 3(1),
+2001; 20 is the `min_samples_leaf` of category_encoders' TargetEncoder). Flights are counted once, into a
+monthly timetable that is a small part of their number; every code is computed there.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import polars as pl
 
-from aifactory_lab.etl.history import running
+from aifactory_lab.etl.history import earlier, window
 from aifactory_lab.etl.steps import DAY, LATE_MINUTES
 
+Tables = Mapping[str, pl.LazyFrame]
+MONTH = 28 * DAY
+MONTHS = 3
+# A row's own month, those before it, and a landing as late as is counted, with a day to fly.
+REACH = timedelta(minutes=(1 + MONTHS + 1) * MONTH + DAY)
 SMOOTHING = 20
+TIMETABLE = ("carrier", "flight", "origin", "dest", "hour")
+ENCODINGS: dict[str, tuple[str, ...]] = {
+    "carrier_late": ("carrier",),
+    "dest_late": ("dest",),
+    "hour_late": ("origin", "hour"),
+    "flight_late": ("carrier", "flight"),
+}
 ALL = "everything"
 
 
-def encode(flights: pl.LazyFrame, log: pl.LazyFrame, encodings: Mapping[str, Sequence[str]]) -> pl.LazyFrame:
-    """Add one column per encoding: the smoothed share of late flights known at the start of the day.
+def timetable(tables: Tables) -> pl.LazyFrame:
+    """Return the codes of every flight number, route and hour, month by month (`period`: its first minute, UTC)."""
+    counts = monthly(tables["flights"])
+    codes = counts.select(*TIMETABLE, "period").unique().with_columns(pl.lit(0).alias(ALL))
+    prior = pl.when(pl.col("n") > 0).then(pl.col("late") / pl.col("n")).alias("prior")
+    codes = codes.join(_recent(counts, [ALL]).select(ALL, "period", prior), on=[ALL, "period"], how="left")
+    for name, keys in ENCODINGS.items():
+        code = (pl.col("late") + SMOOTHING * pl.col("prior")) / (pl.col("n") + SMOOTHING)
+        codes = codes.join(_recent(counts, keys), on=[*keys, "period"], how="left").with_columns(code.alias(name))
+        codes = codes.drop("late", "n")
+    return codes.drop(ALL, "prior")
 
-    Parameters
-    ----------
-    flights
-        Where the columns are added; with `scheduled` (minutes, UTC).
-    log
-        All flights, with `scheduled`, `landed` and `arr_delay`.
-    encodings
-        Name of the new column → the columns whose combination is the category.
+
+def monthly(flights: pl.LazyFrame) -> pl.LazyFrame:
+    """Count landed and late flights per timetable entry, month of departure and month of landing.
+
+    A flight that lands more than a month late is not counted: so no count reaches further back than that.
     """
-    flights = flights.with_columns((pl.col("scheduled") // DAY * DAY).alias("_day"))
-    share = pl.when(pl.col("n") > 0).then(pl.col("late") / pl.col("n"))
-    prior = _so_far(log, []).select("_day", share.alias("_prior"))
-    flights = flights.join(prior, on="_day", how="left")
-    for name, keys in encodings.items():
-        flights = flights.join(_so_far(log, keys), on=[*keys, "_day"], how="left")
-        code = (pl.col("late") + SMOOTHING * pl.col("_prior")) / (pl.col("n") + SMOOTHING)
-        flights = flights.with_columns(code.alias(name)).drop("late", "n")
-    return flights.drop("_day", "_prior")
+    period, cell = (pl.col(at) // MONTH * MONTH for at in ("scheduled", "landed"))
+    late = (pl.col("arr_delay") > LATE_MINUTES).cast(pl.Int64)
+    known = pl.col("arr_delay") <= MONTH
+    counts = flights.group_by(*TIMETABLE, period.alias("period"), pl.when(known).then(cell).alias("cell"))
+    return counts.agg(known.sum().cast(pl.Int64).alias("n"), late.sum().alias("late"))
 
 
-def _so_far(flights: pl.LazyFrame, keys: Sequence[str]) -> pl.LazyFrame:
-    """Return landed and late flights before each day, per category (or overall, if there are no keys)."""
-    flights = flights.with_columns(pl.lit(0).alias(ALL))
-    by = [*keys] or [ALL]
-    late = (pl.col("arr_delay") > LATE_MINUTES).cast(pl.Int64).alias("late")
-    landed = flights.filter(pl.col("landed").is_not_null())
-    events = landed.select(*by, pl.col("landed").alias("minute"), pl.lit(1, dtype=pl.Int64).alias("n"), late)
-    asked = flights.select(*by, pl.col("scheduled").alias("minute"))
-    sums = running(events, asked, by, ["n", "late"], grid=DAY).rename({"minute": "_day"})
-    return sums if keys else sums.drop(ALL)
+def _recent(counts: pl.LazyFrame, keys: Sequence[str]) -> pl.LazyFrame:
+    """Return landed (`n`) and `late` flights of the months before each month, per category."""
+    counts = counts.with_columns(pl.lit(0).alias(ALL))
+    landed = counts.filter(pl.col("cell").is_not_null()).select(*keys, "cell", "n", "late")
+    events = landed.group_by(*keys, "cell").agg(pl.col("n", "late").sum())
+    asked = counts.select(*keys, pl.col("period").alias("cell")).unique()
+    return earlier(window(events, MONTHS * MONTH, ["n", "late"]), asked, keys, ["n", "late"]).rename({"cell": "period"})

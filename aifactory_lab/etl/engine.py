@@ -2,7 +2,7 @@
 
 | engine | what runs the query |
 |---|---|
-| `cpu` | Polars, streaming: out of core, all cores |
+| `cpu` | Polars, streaming, on all cores; more than a million rows in slices of time |
 | `in-memory` | Polars, everything in memory: for comparison |
 | `gpu` | cuDF through cudf-polars, one GPU, spilling when the data is larger than its memory |
 | `cluster` | cuDF on a Dask-CUDA cluster of this machine's GPUs |
@@ -26,9 +26,9 @@ import psutil
 from aifactory_lab import device
 from aifactory_lab.datasets.material import RawMaterial
 from aifactory_lab.errors import DeviceError, FactoryError, WorkspaceError, require
-from aifactory_lab.etl import contracts
+from aifactory_lab.etl import contracts, slices
 from aifactory_lab.etl.features import SPEC, TABLE
-from aifactory_lab.etl.progress import growing
+from aifactory_lab.etl.progress import counting, growing
 from aifactory_lab.etl.recipes import Recipe
 from aifactory_lab.measure import Meter, StationReport
 from aifactory_lab.workspace import write_aside
@@ -81,15 +81,15 @@ def run(
         contracts.check(raw, recipe.contract)
     out = Path(out)
     with Meter("etl", unit="rows", device_used=choice.device) as meter:
-        with _writing(out), contracts.reading(raw):
+        with _writing(out), contracts.reading(raw, recipe.contract):
             _clear(out)
-            with write_aside(out / TABLE) as aside, growing(aside, recipe.name, show=progress):
-                ENGINES[choice.engine](recipe.query(raw.tables), aside)
+            with write_aside(out / TABLE) as aside:
+                parts = ENGINES[choice.engine](recipe, raw, aside, progress)
             recipe.spec.save(out)
         rows = pl.scan_parquet(out / TABLE).select(pl.len()).collect().item()
         written = (out / TABLE).stat().st_size
         meter.count(rows, bytes_in=raw.bytes, bytes_out=written, recipe=recipe.name)
-        meter.count(engine=choice.engine, reason=choice.reason)
+        meter.count(engine=choice.engine, reason=choice.reason, slices=parts)
     return meter.report
 
 
@@ -116,20 +116,33 @@ def choose(engine: str) -> Choice:
     return Choice(engine, found, f"{engine} was asked for: {found.reason}")
 
 
-def _cpu(query: pl.LazyFrame, path: Path) -> None:
-    query.sink_parquet(path, engine="streaming")
+def _cpu(recipe: Recipe, raw: RawMaterial, path: Path, progress: bool) -> int:
+    """Stream; when there are more rows than one slice holds, slice by slice, so that memory stays flat."""
+    parts = slices.plan(recipe, raw)
+    if len(parts) == 1:
+        with growing(path, recipe.name, show=progress):
+            recipe.query(raw.tables).sink_parquet(path, engine="streaming")
+    else:
+        with counting(recipe.name, sum(part.rows for part in parts), show=progress) as count:
+            for rows in slices.write(recipe, raw, parts, path):
+                count(rows)
+    return len(parts)
 
 
-def _in_memory(query: pl.LazyFrame, path: Path) -> None:
-    query.collect(engine="in-memory").write_parquet(path)
+def _in_memory(recipe: Recipe, raw: RawMaterial, path: Path, progress: bool) -> int:
+    with growing(path, recipe.name, show=progress):
+        recipe.query(raw.tables).collect(engine="in-memory").write_parquet(path)
+    return 1
 
 
-def _gpu(query: pl.LazyFrame, path: Path) -> None:
+def _gpu(recipe: Recipe, raw: RawMaterial, path: Path, progress: bool) -> int:
     require("cudf_polars", extra="gpu")
-    query.sink_parquet(path, engine=pl.GPUEngine(executor="streaming", raise_on_fail=True))
+    with growing(path, recipe.name, show=progress):
+        recipe.query(raw.tables).sink_parquet(path, engine=pl.GPUEngine(executor="streaming", raise_on_fail=True))
+    return 1
 
 
-def _cluster(query: pl.LazyFrame, path: Path) -> None:
+def _cluster(recipe: Recipe, raw: RawMaterial, path: Path, progress: bool) -> int:
     """Run on every GPU of this machine: one Dask-CUDA worker each, all present before the query starts."""
     dask_cuda = require("dask_cuda", extra="gpu")
     distributed = require("distributed", extra="gpu")
@@ -139,11 +152,12 @@ def _cluster(query: pl.LazyFrame, path: Path) -> None:
     options: dict[str, Any] = {"hardware_binding": binding(enabled=False), "raise_on_fail": True}
     with dask_cuda.LocalCUDACluster() as cluster, distributed.Client(cluster) as client:
         client.wait_for_workers(len(cluster.workers))
-        with engine(dask_client=client, engine_options=options) as gpus:
-            query.sink_parquet(path, engine=gpus)
+        with engine(dask_client=client, engine_options=options) as gpus, growing(path, recipe.name, show=progress):
+            recipe.query(raw.tables).sink_parquet(path, engine=gpus)
+    return 1
 
 
-ENGINES: dict[str, Callable[[pl.LazyFrame, Path], None]] = {
+ENGINES: dict[str, Callable[[Recipe, RawMaterial, Path, bool], int]] = {
     "cpu": _cpu,
     "in-memory": _in_memory,
     "gpu": _gpu,

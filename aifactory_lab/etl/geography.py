@@ -49,13 +49,14 @@ def places(airports: pl.LazyFrame) -> pl.LazyFrame:
     return pl.concat([known, islands.join(known, on="faa", how="anti")])
 
 
-def routes(flights: pl.LazyFrame, tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+def routes(tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
     """Return one row per (origin, dest): the great circle in miles, and the clock of both ends.
 
-    `origin_tz` and `dest_tz` are standard offsets in hours; `*_dst` is "A" where US daylight saving is kept.
+    `*_tz` are standard offsets from UTC in hours; `*_dst` is "A" where US daylight saving is kept. All null for an
+    airport that nobody knows.
     """
     ends = places(tables["airports"])
-    pairs = flights.select("origin", "dest").unique()
+    pairs = tables["flights"].select("origin", "dest").unique()
     pairs = pairs.join(_end(ends, "origin"), on="origin", how="left").join(_end(ends, "dest"), on="dest", how="left")
     circle = great_circle_miles(*(pl.col(name) for name in ("origin_lat", "origin_lon", "dest_lat", "dest_lon")))
     return pairs.select(
@@ -63,13 +64,19 @@ def routes(flights: pl.LazyFrame, tables: Mapping[str, pl.LazyFrame]) -> pl.Lazy
     )
 
 
-def join_routes(flights: pl.LazyFrame, tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
-    """Add the great circle and both clocks, and mend distances that contradict the great circle."""
-    joined = flights.join(routes(flights, tables), on=["origin", "dest"], how="left")
-    circle, given = pl.col("great_circle_miles"), pl.col("distance").cast(pl.Float64)
-    wrong = ((given - circle).abs() > TOLERANCE * circle).fill_null(value=False)
-    mended = pl.when(wrong | given.is_null()).then(circle).otherwise(given)
-    return joined.with_columns(wrong.alias("distance_wrong"), mended.alias("distance_miles"))
+def distance(given: str, circle: str) -> tuple[pl.Expr, pl.Expr]:
+    """Check a distance against the great circle.
+
+    Returns
+    -------
+    tuple of Expr
+        `distance_wrong` (Boolean): deviates by more than `TOLERANCE`; `distance_miles`: the great circle where
+        the given distance is wrong or missing.
+    """
+    miles, expected = pl.col(given).cast(pl.Float64), pl.col(circle)
+    wrong = ((miles - expected).abs() > TOLERANCE * expected).fill_null(value=False)
+    mended = pl.when(wrong | miles.is_null()).then(expected).otherwise(miles)
+    return wrong.alias("distance_wrong"), mended.alias("distance_miles")
 
 
 def _end(places: pl.LazyFrame, end: str) -> pl.LazyFrame:

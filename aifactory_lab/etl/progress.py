@@ -1,7 +1,7 @@
-"""A bar that grows with a file while a query writes it.
+"""Bars: one that grows with a file while a query writes it, and one that counts rows.
 
-Polars runs a query as one call, so the only sign of progress from outside is the size of its output. This
-module does not know how large that will become: the bar counts bytes, it does not promise an end.
+Polars runs a query as one call, so the only sign of progress from outside is the size of its output. Such a
+bar does not know how large that will become: it counts bytes and does not promise an end.
 
 >>> from pathlib import Path
 >>> with growing(Path("no/such/file"), "nothing", show=False):
@@ -9,12 +9,21 @@ module does not know how large that will become: the bar counts bytes, it does n
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 LOOK_SECONDS = 0.25
+
+
+@contextmanager
+def counting(name: str, total: int, *, show: bool) -> Iterator[Callable[[int], Any]]:
+    """Show how many rows of how many are done; call what is yielded with the number of rows just finished."""
+    from tqdm.auto import tqdm
+
+    with tqdm(desc=name, total=total, unit="row", unit_scale=True, disable=not show) as bar:
+        yield bar.update
 
 
 @contextmanager

@@ -11,32 +11,38 @@ Int64
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from html import escape
 from typing import Self
 
 import polars as pl
 
 from aifactory_lab.errors import DataError
-from aifactory_lab.etl import geography, history, steps
+from aifactory_lab.etl import encoding, geography, history, steps
 from aifactory_lab.etl.contracts import FLIGHTS, Contract
-from aifactory_lab.etl.encoding import encode
 from aifactory_lab.etl.features import FeatureSpec
 
 Tables = Mapping[str, pl.LazyFrame]
 
 
 @dataclass(frozen=True)
-class Step:
-    """One named transformation: the table so far and all raw tables in, the table with more columns out.
+class Reach:
+    """How far a row's features look: at rows of `tables` whose `column` (ISO text) is within reach of its own."""
 
-    `keep` names the result as a further table for later steps: those that need all rows once more read it
-    instead of everything that was added since, so that the query grows with the number of steps, not faster.
-    """
+    column: str
+    tables: tuple[str, ...]
+    before: timedelta
+    after: timedelta
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named transformation: reads the tables made so far, raw ones included, and makes or replaces one."""
 
     name: str
     what: str
-    function: Callable[[pl.LazyFrame, Tables], pl.LazyFrame]
-    keep: str = ""
+    makes: str
+    function: Callable[[Tables], pl.LazyFrame]
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Recipe:
     name, title
         For the command line and for people.
     table
-        The raw table that the steps start from.
+        The table that becomes the feature table.
     steps
         In order.
     spec
@@ -57,6 +63,8 @@ class Recipe:
         Columns that identify a row, kept beside the features.
     contract
         What the raw tables must be like; checked before a run.
+    reach
+        How far around itself a row looks, for runs in slices of time; None if it must see all rows at once.
     whole
         False for a recipe that was cut by `until`.
     """
@@ -68,21 +76,33 @@ class Recipe:
     spec: FeatureSpec
     keys: tuple[str, ...] = ()
     contract: Contract | None = None
+    reach: Reach | None = None
     whole: bool = True
 
-    def query(self, tables: Tables) -> pl.LazyFrame:
-        """Return the lazy query over these raw tables; nothing is read yet."""
+    def query(self, raw: Tables) -> pl.LazyFrame:
+        """Return the lazy query over raw tables; nothing is read yet.
+
+        Raises
+        ------
+        DataError
+            If the table to start from is not among them.
+        """
+        tables = dict(raw)
         if self.table not in tables:
             msg = f"recipe {self.name!r} starts from the table {self.table!r}; there are: {', '.join(tables)}"
             raise DataError(msg)
-        frame = tables[self.table]
         for step in self.steps:
-            frame = step.function(frame, tables)
-            tables = {**tables, step.keep: frame} if step.keep else tables
-        return self._output(frame) if self.whole else frame
+            tables[step.makes] = step.function(tables)
+        return self._output(tables[self.table]) if self.whole else tables[self.steps[-1].makes]
 
     def until(self, step: str) -> Self:
-        """Return the recipe cut after a step, with every column so far: to look at what a step does."""
+        """Return the recipe cut after a step; its query gives the table which that step makes, all columns.
+
+        Raises
+        ------
+        DataError
+            If the recipe has no such step.
+        """
         names = [each.name for each in self.steps]
         if step not in names:
             msg = f"recipe {self.name!r} has no step {step!r}; its steps are: {', '.join(names)}"
@@ -94,20 +114,17 @@ class Recipe:
         return frame.select(*self.keys, self.spec.target, self.spec.split, pl.col(features).cast(pl.Float32))
 
     def __str__(self) -> str:
-        lines = [f"  {number}. {step.name}: {step.what}" for number, step in enumerate(self.steps, 1)]
+        lines = (f"  {number}. {step.name} → {step.makes}: {step.what}" for number, step in enumerate(self.steps, 1))
         return "\n".join([f"{self.name}: {self.title}", *lines])
 
     def _repr_html_(self) -> str:
-        items = "".join(f"<li><b>{escape(step.name)}</b> {escape(step.what)}</li>" for step in self.steps)
+        items = "".join(
+            f"<li><b>{escape(step.name)}</b> → <code>{escape(step.makes)}</code>: {escape(step.what)}</li>"
+            for step in self.steps
+        )
         return f"<div><b>{escape(self.title)}</b><ol>{items}</ol></div>"
 
 
-ENCODINGS = {
-    "carrier_late": ("carrier",),
-    "dest_late": ("dest",),
-    "hour_late": ("origin", "hour"),
-    "flight_late": ("carrier", "flight"),
-}
 FEATURES: dict[str, dict[str, str]] = {
     "schedule": {
         "local_hour": "scheduled departure, hours after local midnight",
@@ -120,7 +137,7 @@ FEATURES: dict[str, dict[str, str]] = {
         "departures_after": "scheduled departures in the hour after",
     },
     "encodings": {
-        "carrier_late": "share of the airline's flights that were late, on earlier days (smoothed)",
+        "carrier_late": "share of the airline's flights that were late, in the 12 weeks before (smoothed)",
         "dest_late": "the same for flights to this destination",
         "hour_late": "the same for this origin and local hour",
         "flight_late": "the same for this flight number",
@@ -149,7 +166,7 @@ FEATURES: dict[str, dict[str, str]] = {
         "carrier_left_delay": "mean minutes late of the airline's departures here in the last two hours",
         "carrier_overdue": "the airline's flights here past their time that have not left",
         "carrier_overdue_minutes": "mean minutes that those have waited",
-        "dest_landed_delay": "mean minutes late of flights that landed there in the last four hours",
+        "dest_landed_delay": "mean minutes late of flights that landed there in the last six hours",
     },
     "leak": {"dep_delay": "minutes late at push-back: known only after the decision"},
 }
@@ -170,28 +187,34 @@ def flights() -> Recipe:
         title="Late arrivals of flights out of New York",
         table="flights",
         steps=(
-            Step("routes", "great circle and clocks of both ends; mend distances", geography.join_routes),
-            Step(
-                "times",
-                "local HHMM clocks become instants (UTC); flag cancelled, diverted",
-                steps.repair_times,
-                keep="log",
-            ),
-            Step("calendar", "local hour, weekday, scheduled speed", steps.add_calendar),
-            Step("planes", "seats, engines and age of the plane", steps.join_planes),
-            Step("origin hours", "scheduled departures and weather at the origin", steps.join_origin_hours),
-            Step("previous leg", "how late the aircraft is known to be", history.previous_leg),
-            Step("airport now", "departures and overdue flights at the origin", history.airport_now),
-            Step("airline now", "the same for the airline", history.carrier_now),
-            Step("destination now", "how late flights landed there", history.dest_now),
-            Step("encodings", "share of late flights on earlier days, by category", _encode),
-            Step("label", "late or not; temporal split; only flights with a known arrival", steps.label),
+            Step("routes", "great circle and clocks of every pair of airports", "routes", geography.routes),
+            Step("times", "local HHMM clocks become instants in UTC", "flights", steps.repair_times),
+            Step("calendar", "local hour, weekday, checked distance", "flights", steps.add_calendar),
+            Step("weather", "observations, under the hour in which they are known", "observations", steps.observations),
+            Step("congestion", "scheduled departures by origin and hour", "hours", steps.congestion),
+            Step("departures", "delays and overdue flights, every half hour", "board", history.board),
+            Step("landings", "delays at the destination, every three hours", "landings", history.landings),
+            Step("encodings", "share of late flights by category, every four weeks", "timetable", encoding.timetable),
+            Step("previous leg", "how late the aircraft is known to be", "flights", history.previous_leg),
+            Step("planes", "seats, engines and age of the plane", "flights", steps.join_planes),
+            Step("join", "board, landings and timetable, each at its time", "flights", _join),
+            Step("label", "late or not, and the split; flights with a known arrival", "flights", steps.label),
         ),
         spec=spec,
         keys=("sched_dep", "carrier", "flight", "tailnum", "origin", "dest"),
         contract=FLIGHTS,
+        reach=Reach("time_hour", ("flights", "weather"), before=encoding.REACH, after=timedelta(hours=2)),
     )
 
 
-def _encode(frame: pl.LazyFrame, tables: Tables) -> pl.LazyFrame:
-    return encode(frame, tables["log"], ENCODINGS)
+def _join(tables: Tables) -> pl.LazyFrame:
+    """Add the state of the airport, the airline, the destination and the categories to every flight."""
+    frame = tables["flights"]
+    for name, keys, minutes, at in (
+        ("board", history.AIRLINE, history.BOARD, "cell"),
+        ("landings", ("dest",), history.LANDINGS, "cell"),
+        ("timetable", encoding.TIMETABLE, encoding.MONTH, "period"),
+    ):
+        frame = frame.with_columns(history.cell("scheduled", minutes).alias(at))
+        frame = frame.join(tables[name], on=[*keys, at], how="left").drop(at)
+    return frame
