@@ -67,8 +67,8 @@ def _describe_table(name: str, table: pl.LazyFrame) -> list[tuple[object, ...]]:
             rows,
             answer[f"missing {column}"] / rows if rows else None,
             answer[f"distinct {column}"],
-            answer.get(f"min {column}"),
-            answer.get(f"max {column}"),
+            _text(answer.get(f"min {column}")),
+            _text(answer.get(f"max {column}")),
         )
         for column, type_ in schema.items()
     ]
@@ -82,6 +82,13 @@ def _questions(column: str, type_: pl.DataType) -> list[pl.Expr]:
     return [
         *asked,
         (values.n_unique() - values.has_nulls().cast(pl.UInt32)).alias(f"distinct {column}"),
-        values.min().cast(pl.String).alias(f"min {column}"),
-        values.max().cast(pl.String).alias(f"max {column}"),
+        values.min().alias(f"min {column}"),
+        values.max().alias(f"max {column}"),
     ]
+
+
+def _text(value: object) -> str | None:
+    """Show any value; not by a cast, which polars refuses for durations and for bytes that are not UTF-8."""
+    if value is None:
+        return None
+    return value.hex() if isinstance(value, bytes) else str(value)

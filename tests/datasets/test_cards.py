@@ -1,5 +1,7 @@
 """The catalogue and its cards: the numbers in a card are measured again here."""
 
+import datetime
+import decimal
 import os
 import re
 import subprocess
@@ -190,7 +192,25 @@ def test_describe_of_nested_and_empty_columns(tmp_path):
     assert rows["tags"]["missing"] == 0.5
     assert rows["tags"]["distinct"] is None
     assert (rows["none"]["missing"], rows["none"]["distinct"], rows["none"]["min"]) == (1.0, 0, None)
-    assert (rows["yes"]["distinct"], rows["yes"]["max"]) == (1, "true")
+    assert (rows["yes"]["distinct"], rows["yes"]["max"]) == (1, "True")
+
+
+def test_describe_shows_values_of_every_type(tmp_path):
+    shown = {
+        "1.5": decimal.Decimal("1.5"),
+        "0:00:03": datetime.timedelta(seconds=3),
+        "2013-01-01": datetime.date(2013, 1, 1),
+        "2013-01-01 05:15:00+00:00": datetime.datetime(2013, 1, 1, 5, 15, tzinfo=datetime.UTC),
+        "05:15:00": datetime.time(5, 15),
+        "fffe": b"\xff\xfe",
+        "7": 7,
+    }
+    frame = pl.DataFrame({text: [value, None] for text, value in shown.items()})
+    frame = frame.with_columns(JFK=pl.Series(["JFK", None], dtype=pl.Enum(["LGA", "JFK"])))
+    frame.write_parquet(tmp_path / "a.parquet")
+    described = datasets.describe(datasets.load(tmp_path / "a.parquet"))
+    assert described["min"].to_list() == described["max"].to_list() == described["column"].to_list()
+    assert set(described["distinct"]) == {1}
 
 
 def test_describe_of_a_table_that_breaks_halfway(tmp_path):
