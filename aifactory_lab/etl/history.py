@@ -159,7 +159,9 @@ def previous_leg(tables: Tables) -> pl.LazyFrame:
 
 
 def _shifted(name: str) -> pl.Expr:
-    return pl.col(name).shift(1).over("tailnum", order_by=["scheduled", "flight"])
+    # One key, not two: cuDF orders by several on a single GPU only. Flight numbers have at most four digits.
+    order = pl.col("scheduled") * 10_000 + pl.col("flight")
+    return pl.col(name).shift(1).over("tailnum", order_by=order)
 
 
 def mean(total: str, count: str) -> pl.Expr:
