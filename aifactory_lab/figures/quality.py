@@ -45,7 +45,7 @@ def coverage(frame: pl.DataFrame) -> go.Figure:
 
 def drift(frame: pl.DataFrame) -> go.Figure:
     """Draw the population stability index of every feature with its two thresholds, from `quality.drift`."""
-    from aifactory_lab.etl.quality import PSI_MOVED, PSI_SHIFTED
+    from aifactory_lab.etl.drift import PSI_MOVED, PSI_SHIFTED
 
     frame = frame.sort("psi", "feature")
     colours = [VERDICTS[word] for word in frame["verdict"]]
