@@ -28,7 +28,7 @@ from aifactory_lab.measure import Meter, StationReport
 from aifactory_lab.train import boosting, estimators, evaluation
 from aifactory_lab.train.bundle import Bundle
 from aifactory_lab.train.evaluation import Costs, Interval, Threshold
-from aifactory_lab.train.table import VALIDATION, Rows, Table
+from aifactory_lab.train.table import VALIDATION, Rows, Slice, Table
 from aifactory_lab.workspace import write_aside, write_text
 
 BUNDLE, PREDICTIONS, HISTORY, RESULT = "bundle", "predictions.parquet", "history.parquet", "result.json"
@@ -127,6 +127,7 @@ def fit(
     out: Path | str,
     checkpoint: Path | str | None = None,
     device: str | None = None,
+    client: Any = None,
     costs: Costs | None = None,
     validation: float = VALIDATION,
     refit: bool = True,
@@ -150,6 +151,8 @@ def fit(
         takes it up again, to the same model. The other estimators train in one piece.
     device
         ``"cpu"``, ``"gpu"`` or ``"auto"``; by default what `aifactory_lab.device` chooses.
+    client
+        A `dask.distributed.Client`: XGBoost then trains on its workers (`train.distributed`).
     costs
         What a false alarm and a miss cost; they choose the threshold, on the validation rows.
     validation
@@ -171,21 +174,22 @@ def fit(
     DataError
         If the feature table does not keep its contract.
     ModelError
-        If the estimator or a parameter is unknown, or the estimator does not classify.
+        If the estimator or a parameter is unknown, or the estimator does not classify, or cannot be distributed.
     """
-    _check_classifier(estimator, params)
-    costs, out = costs or Costs(), Path(out)
     chosen = devices.current(device)
+    job = _Job(estimator, params, chosen.kind, Path(checkpoint) if checkpoint else None, client)
+    costs, out = costs or Costs(), Path(out)
     with Meter("train", unit="rows", device_used=chosen) as meter:
         table = Table.open(features, groups, validation=validation)
-        held = Path(checkpoint) if checkpoint else None
-        first, valid, chance = _first(table, estimator, params, chosen.kind, held)
-        last = _again(table, first, estimator, params, chosen.kind, held) if refit else first
+        first = job.learn(table, "learn", "valid")
+        valid = table.rows("valid")
+        chance = first.probability(valid)
+        last = job.learn(table, "train", rounds=first.rounds) if refit else first
         test = table.rows("test")
         final = last.probability(test)
         threshold = evaluation.best_threshold(valid.y, chance, costs)
         metrics = _metrics(valid, chance, test, final, threshold, costs)
-        told = _lineage(table, estimator, params, last, chosen.kind, refit) | dict(lineage or {})
+        told = _lineage(table, job, last, refit) | dict(lineage or {})
         bundle = _save(out, table, estimator, last, threshold, metrics, told)
         _write_frames(out, first, {"valid": (valid, chance), "test": (test, final)})
         rows = told["rows"]["train" if refit else "learn"]
@@ -227,31 +231,36 @@ def learn(
     return Fitted(done.booster, done.rounds, done.history(), done.resumed)
 
 
-def _first(
-    table: Table, estimator: str, params: Mapping[str, Any], kind: str, checkpoint: Path | None
-) -> tuple[Fitted, Rows, NDArray[np.float64]]:
-    """Learn on the early rows; return the model, the validation rows and their probabilities."""
-    valid = table.rows("valid")
-    data = f"{table.content_hash} learn {table.columns} {table.cutoff}"
-    rows = table.rows("learn")
-    first = learn(estimator, rows, valid, device=kind, checkpoint=checkpoint, data=data, **params)
-    return first, valid, first.probability(valid)
+@dataclass(frozen=True)
+class _Job:
+    """What to train and where; checked when it is made."""
 
+    estimator: str
+    params: Mapping[str, Any]
+    kind: devices.Kind
+    checkpoint: Path | None
+    client: Any
 
-def _again(
-    table: Table, first: Fitted, estimator: str, params: Mapping[str, Any], kind: str, checkpoint: Path | None
-) -> Fitted:
-    """Learn on all training rows, for as many rounds as validation found best."""
-    data = f"{table.content_hash} train {table.columns}"
-    fixed = dict(params) | ({"rounds": first.rounds} if first.rounds else {})
-    return learn(estimator, table.rows("train"), device=kind, checkpoint=checkpoint, data=data, **fixed)
+    def __post_init__(self) -> None:
+        estimators.house(self.estimator, **self.params)
+        if self.estimator not in estimators.names("classify"):
+            msg = f"{self.estimator} does not classify; those that do: {', '.join(estimators.names('classify'))}"
+            raise ModelError(msg, mend=f"estimators.make({self.estimator!r}).fit(...)")
+        if self.client is not None and self.estimator != "xgboost":
+            msg = f"{self.estimator} does not train on a cluster here; xgboost does"
+            raise ModelError(msg, mend="leave client out")
 
+    def learn(self, table: Table, part: Slice, stop: Slice | None = None, rounds: int | None = None) -> Fitted:
+        """Learn from a slice; stop early on another, or after these rounds."""
+        params = {**self.params, **({"rounds": rounds} if rounds else {})}
+        if self.client is not None:
+            from aifactory_lab.train import distributed
 
-def _check_classifier(estimator: str, params: Mapping[str, Any]) -> None:
-    estimators.house(estimator, **params)
-    if estimator not in estimators.names("classify"):
-        msg = f"{estimator} does not classify; those that do: {', '.join(estimators.names('classify'))}"
-        raise ModelError(msg, mend=f"estimators.make({estimator!r}).fit(...)")
+            return distributed.learn(self.client, table, part, stop, device=self.kind, **params)
+        mark = f"{table.content_hash} {part} {stop} {table.columns} {table.cutoff}"
+        watch = table.rows(stop) if stop and self.estimator == "xgboost" else None
+        rows, kept = table.rows(part), self.checkpoint
+        return learn(self.estimator, rows, watch, device=self.kind, checkpoint=kept, data=mark, **params)
 
 
 def _metrics(
@@ -277,10 +286,8 @@ def _metrics(
     }
 
 
-def _lineage(
-    table: Table, estimator: str, params: Mapping[str, Any], fitted: Fitted, kind: str, refit: bool
-) -> dict[str, Any]:
-    parts: tuple[Any, ...] = ("learn", "valid", "train", "test")
+def _lineage(table: Table, job: _Job, fitted: Fitted, refit: bool) -> dict[str, Any]:
+    parts: tuple[Slice, ...] = ("learn", "valid", "train", "test")
     counts = table.lazy.select(table.where(part).sum().alias(part) for part in parts).collect()
     when = table.lazy.select(pl.col(table.spec.time).min().alias("a"), pl.col(table.spec.time).max().alias("b"))
     first, last = when.collect().row(0)
@@ -290,9 +297,9 @@ def _lineage(
         "validation_from": table.cutoff.isoformat(),
         "rows": counts.row(0, named=True),
         "refit": refit,
-        "params": estimators.house(estimator, **params),
+        "params": estimators.house(job.estimator, **job.params),
         "rounds": fitted.rounds,
-        "device": kind,
+        "device": job.kind,
         "trained": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
     }

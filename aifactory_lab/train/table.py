@@ -121,15 +121,12 @@ class Table:
             raise DataError(msg)
         return slices[part]
 
-    def rows(self, part: Slice) -> Rows:
-        """Read one slice into memory: 4 bytes per value."""
-        return self.collect(self.where(part))
-
-    def collect(self, condition: pl.Expr) -> Rows:
-        """Read the rows that fulfil a condition."""
+    def rows(self, part: Slice, start: int = 0, length: int | None = None) -> Rows:
+        """Read one slice, or a piece of it, into memory: 4 bytes per value."""
         chosen = [pl.col(name).cast(pl.Float32) for name in self.columns]
         roles = [pl.col(self.spec.target).cast(pl.Int8).alias("_y"), pl.col(self.spec.time).dt.date().alias("_day")]
-        frame = self.lazy.filter(condition).select(*chosen, *roles).collect(engine="streaming")
+        piece = self.lazy.filter(self.where(part)).select(*chosen, *roles).slice(start, length)
+        frame = piece.collect(engine="streaming")
         x = np.ascontiguousarray(frame.select(self.columns).to_numpy(), dtype=np.float32)
         return Rows(x, frame["_y"].to_numpy(), frame["_day"].to_numpy())
 
