@@ -20,7 +20,7 @@ Query = Callable[[pl.LazyFrame, Path], pl.LazyFrame]
 col = pl.col
 
 
-@pytest.mark.parametrize("ranks", room.RANKS)
+@pytest.mark.parametrize("ranks", [*room.RANKS, 1])
 @pytest.mark.parametrize("recipe", room.RECIPES, ids=lambda make: make.__name__)
 def test_recipes_have_no_unsupported_node_and_never_collapse_to_one_gpu(recipe, ranks):
     assert gpu_check(recipe(), ranks=ranks) == []
@@ -332,8 +332,12 @@ def test_a_step_that_collapses_to_one_gpu_is_named(collapsing):
 
 def test_a_recipe_names_the_step_that_cannot_run():
     recipe = room.RECIPES[0]()
-    first = recipe.steps[0]
-    bad = replace(first, name="slow", function=lambda f, _: f.with_columns(bad=col("distance").ewm_mean(alpha=0.5)))
+    first, last = recipe.steps[0], recipe.steps[-1]
+
+    def slow(tables):
+        return tables[last.makes].with_columns(bad=col("distance").ewm_mean(alpha=0.5))
+
+    bad = replace(last, name="slow", function=slow)
     broken = replace(recipe, steps=(first, bad), whole=False)
     (found,) = gpu_check(broken)
     assert found.startswith("step 'slow': ewm_mean (")
