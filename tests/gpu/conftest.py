@@ -8,11 +8,6 @@ import pytest
 from aifactory_lab import device
 
 HERE = Path(__file__).parent
-WARNINGS = (  # of libraries, not ours
-    # numba and RAPIDS say once that there is no driver
-    "ignore:Error getting driver and runtime versions:UserWarning",
-    "ignore:No NVIDIA GPU detected:UserWarning",
-)
 
 
 @pytest.hookimpl(trylast=True)
@@ -30,10 +25,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             items[:] = [item for item in items if item not in ours]
             config.hook.pytest_deselected(items=ours)
             _say(config, f"{len(ours)} tests marked {mark} left out, {reason}")
-    for item in items:
-        if HERE in item.path.parents:
-            for warning in WARNINGS:
-                item.add_marker(pytest.mark.filterwarnings(warning))
 
 
 def _say(config: pytest.Config, text: str) -> None:
