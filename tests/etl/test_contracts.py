@@ -5,11 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aifactory_lab import datasets
+from aifactory_lab import datasets, etl
 from aifactory_lab.datasets.material import RawMaterial
 from aifactory_lab.errors import DataError
 from aifactory_lab.etl import contracts, footers, inspection
@@ -247,19 +248,35 @@ def test_no_damage_to_a_file_escapes_as_another_kind_of_error(write, data):
     assert all(defect.file == "airports.parquet" for defect in contracts.defects(raw, FLIGHTS))
 
 
+def damage_page(file: Path, group: int, column: int) -> str:
+    """Overwrite one column chunk with zeros, leave the footer whole, and return the column's name."""
+    chunk = pq.read_metadata(file).row_group(group).column(column)
+    data = bytearray(file.read_bytes())
+    start = chunk.dictionary_page_offset or chunk.data_page_offset
+    data[start : start + chunk.total_compressed_size] = bytes(chunk.total_compressed_size)
+    file.write_bytes(data)
+    return chunk.path_in_schema
+
+
 def test_a_page_damaged_between_whole_footers_is_found_by_the_run_and_named(write):
     raw = write()
-    (file,) = raw.paths["flights"]
-    whole = bytearray(file.read_bytes())
-    import pyarrow.parquet as pq
-
-    chunk = pq.read_metadata(file).row_group(1).column(5)
-    start = chunk.dictionary_page_offset or chunk.data_page_offset
-    whole[start : start + chunk.total_compressed_size] = b"\x00" * chunk.total_compressed_size
-    file.write_bytes(whole)
+    name = damage_page(raw.paths["flights"][0], 1, 5)
     with pytest.raises(ContractError) as caught, contracts.reading(raw):
         raw["flights"].collect(engine="streaming")
-    assert [(d.file, d.column) for d in caught.value.defects] == [("flights.parquet", chunk.path_in_schema)]
+    assert [(d.file, d.column) for d in caught.value.defects] == [("flights.parquet", name)]
+
+
+@pytest.mark.parametrize("fault", ["missing column", "damaged page"])
+def test_a_run_on_faulty_material_names_the_column_and_leaves_nothing_to_believe(write, tables, tmp_path, fault):
+    if fault == "missing column":
+        raw, name = write(flights=tables["flights"].drop("arr_delay")), "arr_delay"
+    else:
+        raw = write()
+        name = damage_page(raw.paths["flights"][0], 1, tables["flights"].columns.index("arr_delay"))
+    with pytest.raises(ContractError) as caught:
+        etl.run(etl.recipes.flights(), raw, out=tmp_path / "out", engine="cpu", progress=False)
+    assert [(d.file, d.column) for d in caught.value.defects] == [("flights.parquet", name)]
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_a_failure_that_is_not_the_materials_passes_through(write):
