@@ -23,7 +23,7 @@ from aifactory_lab.etl import recipes
 from aifactory_lab.etl.recipes import Recipe
 
 DEVICE_BYTES = 80 << 30  # of the GPUs planned for; decides only how tables are cut into partitions
-PARTITION_BYTES = 1 << 20  # small, so that small tables are cut too and a collapse shows
+PARTITION_BYTES, PARTITION_ROWS = 1 << 20, 1_000  # small, so that small tables are cut too and a collapse shows
 VALUE_BYTES = 16  # assumed per value where a footer gives rows only
 ONE_GPU = "one GPU only"
 RANKS = (0, 2, 8)  # 0: one GPU, in memory
@@ -71,6 +71,7 @@ REWRITES = (
     Rewrite("ewm_mean", "name=EwmFunction", "a weighted sum of shifts"),
     Rewrite("interpolate", "name='interpolate'", "forward_fill().over(key, order_by=t)"),
     Rewrite("int_range", "name=RangeFunction", "pl.lit(1).cum_sum() or rank('ordinal'), .over(key, order_by=t)"),
+    Rewrite("Python objects in a column", "dtype=Object", "a typed column: text, numbers, times, structs"),
     Rewrite(
         "Categorical, Enum, cut or qcut",
         "conversion not supported",
@@ -123,7 +124,8 @@ def gpu_check(query: Recipe | pl.LazyFrame, *, ranks: int = 0) -> list[str]:
     query
         A lazy query, or a recipe, which is checked on the vendored tables together with its sink to Parquet.
     ranks
-        Number of GPUs; above 0, steps that collapse onto one GPU are listed too.
+        Number of GPUs; above 0, steps that collapse onto one GPU are listed too, as far as their tables are
+        larger than one partition (1 MiB of a Parquet file, 1,000 rows in memory; a text file is always one).
 
     Raises
     ------
@@ -177,11 +179,16 @@ def _check_recipe(recipe: Recipe, ranks: int) -> list[str]:
 def _translate(query: pl.LazyFrame, ranks: int) -> tuple[Any, Any]:
     from cudf_polars import Translator
 
-    options: dict[str, Any] = {"min_device_size": DEVICE_BYTES, "target_partition_size": PARTITION_BYTES}
+    options: dict[str, Any] = {
+        "min_device_size": DEVICE_BYTES,
+        "target_partition_size": PARTITION_BYTES,
+        "max_rows_per_partition": PARTITION_ROWS,
+        "fallback_mode": "warn",
+    }
     engine = pl.GPUEngine(
         executor="streaming" if ranks else "in-memory",
         raise_on_fail=True,
-        executor_options={**options, "fallback_mode": "warn"} if ranks else {},
+        executor_options=options if ranks else {},
     )
     translator = Translator(query._ldf.visit(), engine)  # noqa: SLF001 (the optimised plan has no public door)
     return translator.translate_ir(), translator

@@ -196,6 +196,12 @@ CASES = (
         same=False,  # bins by name, and by number
     ),
     Case(
+        "Python objects in a column",
+        lambda f, _: pl.LazyFrame({"i": [object()]}, schema={"i": pl.Object}),
+        lambda f, _: f.select("i"),
+        same=False,
+    ),
+    Case(
         "agg(x.filter(…)) or pivot",
         lambda f, _: f.group_by("carrier").agg(m=col("i").filter(col("hour") < 12).mean()),
         lambda f, _: f.group_by("carrier").agg(m=pl.when(col("hour") < 12).then(col("i")).mean()),
@@ -328,6 +334,11 @@ def test_a_step_that_collapses_to_one_gpu_is_named(collapsing):
     found = gpu_check(collapsing(flights), ranks=2)
     assert found
     assert all(text.startswith(f"{ONE_GPU}: ") for text in found)
+
+
+def test_frames_in_memory_are_cut_too():
+    assert gpu_check(pl.LazyFrame({"a": range(5_000)}).with_columns(col("a").shift(1)), ranks=2) != []
+    assert gpu_check(pl.LazyFrame({"a": range(500)}).with_columns(col("a").shift(1)), ranks=2) == []
 
 
 def test_a_recipe_names_the_step_that_cannot_run():
