@@ -1,17 +1,18 @@
 """Serving: a model becomes predictions per second, in batches and over HTTP.
 
+`Predictor.load(folder)` answers batches by the engine that is fastest for their size, `score` turns a Parquet table
+into predictions, `start(folder)` serves over HTTP, and `load.test(server.url, rows)` says what that gives.
+
 >>> from aifactory_lab import serve
->>> predictor = serve.Predictor.load("workspace/champion")  # doctest: +SKIP
->>> serve.score(predictor, "features.parquet", "predictions.parquet")  # doctest: +SKIP
->>> with serve.start("workspace/champion") as server:  # doctest: +SKIP
-...     print(serve.load.test(server.url, rows, concurrency=32, seconds=5))
+>>> serve.Predictor.load("no/such/model")
+Traceback (most recent call last):
+aifactory_lab.errors.ModelError: no/such/model is not a model of ours: no bundle.json in it
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aifactory_lab.serve import load
     from aifactory_lab.serve.predictor import Predictor
     from aifactory_lab.serve.scoring import score
     from aifactory_lab.serve.server import Server, start

@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
@@ -36,7 +35,9 @@ SIZES = (1, 4, 16, 64, 256, 1_024, 8_192, 65_536)
 SECONDS_PER_CELL = 0.02
 LONGEST_CALL = 0.4  # seconds; a size that would take longer is served in chunks of the size below
 PRUNE_FROM = 1_024  # above this size only engines within PRUNE_RATIO of the fastest are timed
-PRUNE_RATIO = 0.75
+PRUNE_RATIO = 0.5
+MOST_LARGE = 3  # and of those only so many
+QUIET = 0.2  # the quantile of the call times that counts: a neighbour's interruptions only ever add to them
 LEVEL = 1.05  # the fewer threads win when they are within 5 % of the fastest
 CUT = 1.15  # cutting a batch into chunks must promise 15 %: the two rates were measured at different moments
 AGREEMENT = 1e-5
@@ -156,7 +157,8 @@ def time_engines(engines: Sequence[Engine], rows: Rows, sizes: Sequence[int] = S
         rates = {(cell.engine, cell.threads): cell.rows_per_second for cell in cells}
         if size > PRUNE_FROM:
             best = max(rates[engine.name, engine.threads] for engine in contenders)
-            contenders = [e for e in contenders if rates[e.name, e.threads] >= PRUNE_RATIO * best]
+            able = [e for e in contenders if rates[e.name, e.threads] >= PRUNE_RATIO * best]
+            contenders = sorted(able, key=lambda e: -rates[e.name, e.threads])[:MOST_LARGE]
             if size / best > LONGEST_CALL:
                 break
         cells += _time_size(contenders, rows, size)
@@ -224,7 +226,7 @@ def _time_size(engines: Sequence[Engine], rows: Rows, size: int) -> list[Cell]:
         engine.predict(batches[-1][:1_024])
     seconds: list[list[float]] = [[] for _ in engines]
     turn, end = 0, time.perf_counter() + SECONDS_PER_CELL * len(engines)
-    while turn < (2 if size <= PRUNE_FROM else 1) or time.perf_counter() < end:
+    while turn < (8 if size <= PRUNE_FROM else 2) or time.perf_counter() < end:
         for engine, spent in zip(engines, seconds, strict=True):
             for batch in (batches[(turn + step) % len(batches)] for step in range(_calls(size))):
                 begin = time.perf_counter()
@@ -232,7 +234,7 @@ def _time_size(engines: Sequence[Engine], rows: Rows, size: int) -> list[Cell]:
                 spent.append(time.perf_counter() - begin)
         turn += _calls(size)
     return [
-        Cell(engine.name, engine.threads, size, size / median(spent))
+        Cell(engine.name, engine.threads, size, size / float(np.quantile(spent, QUIET)))
         for engine, spent in zip(engines, seconds, strict=True)
     ]
 

@@ -23,7 +23,7 @@ from aifactory_lab import device
 from aifactory_lab.errors import FactoryError, ModelError, require
 from aifactory_lab.serve.rows import Rows
 from aifactory_lab.train.bundle import Bundle
-from aifactory_lab.workspace import write_aside
+from aifactory_lab.workspace import file_hash, write_aside
 
 CACHE_VARIABLE = "AIFACTORY_CACHE"
 CACHE = "~/.cache/aifactory_lab"
@@ -128,7 +128,7 @@ def _onnx(bundle: Bundle, threads: int) -> Predict:
     options.log_severity_level = 3
     # A waiting worker that spins takes the core from whoever shares the machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(_converted(bundle), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(to_onnx(bundle), options, providers=["CPUExecutionProvider"])
     run, outputs = session.run, [session.get_outputs()[1].name]
 
     def predict(rows: Rows) -> Rows:
@@ -194,10 +194,14 @@ def _on_host(values: Any) -> Any:
     return values.get() if hasattr(values, "get") else values
 
 
-def _converted(bundle: Bundle) -> bytes:
-    """Return the model in ONNX: from the cache (by the sha256 of the model file), or converted now."""
-    from aifactory_lab.workspace import file_hash
+def to_onnx(bundle: Bundle) -> bytes:
+    """Return the model in ONNX: from the cache (by the sha256 of the model file), or converted now.
 
+    Raises
+    ------
+    ModelError
+        If ONNX cannot express the model.
+    """
     path = cache_folder() / "onnx" / f"{file_hash(bundle.file)[:32]}.onnx"
     if path.exists():
         return path.read_bytes()
@@ -225,10 +229,10 @@ def _convert(bundle: Bundle) -> Any:
         model.feature_names = None  # the converter takes only f0, f1, …
         model.set_attr(best_iteration=None)  # every tree in the file counts, here as in the other engines
         return convert_xgboost(model, initial_types=[("rows", FloatTensorType([None, width]))])
-    from skl2onnx import to_onnx
+    from skl2onnx import to_onnx as convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType as Floats
 
-    return to_onnx(model, initial_types=[("rows", Floats([None, width]))], options={"zipmap": False})
+    return convert_sklearn(model, initial_types=[("rows", Floats([None, width]))], options={"zipmap": False})
 
 
 def _first_line(error: BaseException) -> str:

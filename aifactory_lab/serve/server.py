@@ -132,8 +132,7 @@ def run(
     from aifactory_lab.serve.endpoints import Application
     from aifactory_lab.serve.service import Service
 
-    service = Service(source, limits=limits, threads=threads or max(1, cores() - 1), watch=watch)
-    listening = _bind(host, port)
+    listening = _bind(host, port)  # before the model is read: a port that is taken is known at once
     url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
 
     class Announcing(uvicorn.Server):
@@ -141,8 +140,16 @@ def run(
             await super().startup(sockets)
             ready(self, url)
 
-    config = uvicorn.Config(
-        Application(service),
+    with listening:
+        service = Service(source, limits=limits, threads=threads or max(1, cores() - 1), watch=watch)
+        Announcing(_config(Application(service))).run(sockets=[listening])
+
+
+def _config(application: Any) -> Any:
+    import uvicorn
+
+    return uvicorn.Config(
+        application,
         access_log=False,
         log_level="warning",
         ws="none",
@@ -150,8 +157,6 @@ def run(
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    with listening:
-        Announcing(config).run(sockets=[listening])
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -114,7 +114,7 @@ def test_no_request_fails_while_champions_change_under_load(pointer, flights, bu
 
 
 def test_a_reload_to_a_damaged_model_keeps_the_old_one_serving(pointer, row, bundle, successor, tmp_path):
-    with start(pointer, threads=1) as server:
+    with start(pointer, threads=1, where="thread") as server:
         before = version(server)
         shutil.copytree(successor.folder, tmp_path / "damaged")
         (tmp_path / "damaged" / "model.ubj").write_bytes(b"damaged")
@@ -130,7 +130,7 @@ def test_a_reload_to_a_damaged_model_keeps_the_old_one_serving(pointer, row, bun
 
 
 def test_a_watched_source_reloads_by_itself_and_survives_nonsense(pointer, bundle, successor):
-    with start(pointer, threads=1, watch=0.05) as server:
+    with start(pointer, threads=1, watch=0.05, where="thread") as server:
         before = version(server)
         pointer.write_text("two\nlines")
         time.sleep(0.2)
@@ -141,7 +141,7 @@ def test_a_watched_source_reloads_by_itself_and_survives_nonsense(pointer, bundl
 
 def test_a_model_replaced_in_its_place_is_noticed(tmp_path, bundle, successor):
     shutil.copytree(bundle.folder, tmp_path / "model")
-    with start(tmp_path / "model", threads=1, watch=0.05) as server:
+    with start(tmp_path / "model", threads=1, watch=0.05, where="thread") as server:
         before = version(server)
         successor.save(tmp_path / "model", successor.model())
         wait_until(lambda: version(server) != before)
@@ -156,7 +156,7 @@ def test_a_pointer_to_nothing_is_refused(tmp_path):
 
 def test_what_was_accepted_is_answered_before_the_end(bundle, predictor, rows):
     """A request that is being read when the service is asked to stop gets its answer."""
-    server = start(bundle.folder, threads=1)
+    server = start(bundle.folder, threads=1, where="thread")
     answers = []
 
     def slow_body():
