@@ -158,8 +158,8 @@ def check_all(ranks: Sequence[int] = RANKS) -> pl.DataFrame:
 
 def _verdict(found: Sequence[str]) -> str:
     if not found:
-        return "runs on cuDF"
-    return "collapses to one GPU" if all(ONE_GPU in text for text in found) else "cannot run on cuDF"
+        return "translates to cuDF"
+    return "collapses to one GPU" if all(ONE_GPU in text for text in found) else "does not translate"
 
 
 def _check_recipe(recipe: Recipe, ranks: int) -> list[str]:

@@ -32,9 +32,9 @@ def test_expressions_are_named_once():
 @pytest.mark.parametrize(
     ("found", "verdict"),
     [
-        ([], "runs on cuDF"),
+        ([], "translates to cuDF"),
         ([f"step 'x': {room.ONE_GPU}: this selection"], "collapses to one GPU"),
-        ([f"{room.ONE_GPU}: a", "ewm_mean (…)"], "cannot run on cuDF"),
+        ([f"{room.ONE_GPU}: a", "ewm_mean (…)"], "does not translate"),
     ],
 )
 def test_the_verdict_follows_from_what_was_found(found, verdict):
