@@ -172,7 +172,9 @@ def _writing(out: Path) -> Iterator[None]:
         yield
     except FactoryError:
         raise
-    except OSError as error:
+    except (OSError, pl.exceptions.ComputeError) as error:
+        if isinstance(error, pl.exceptions.ComputeError) and "os error" not in str(error):
+            raise  # Polars wraps what the system refuses to its Parquet writer
         msg = f"{out} cannot be written: {error}"
         raise WorkspaceError(
             msg, mend=f"free space on {out}, or choose another folder: etl.run(…, out=folder)"
