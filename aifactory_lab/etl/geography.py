@@ -70,8 +70,8 @@ def distance(given: str, circle: str) -> tuple[pl.Expr, pl.Expr]:
     Returns
     -------
     tuple of Expr
-        `distance_wrong` (Boolean): deviates by more than `TOLERANCE` and the mile of rounding; `distance_miles`: the great circle where
-        the given distance is wrong or missing.
+        `distance_wrong` (Boolean): deviates by more than `TOLERANCE` and a mile of rounding; `distance_miles`: the
+        great circle where the given distance is wrong or missing.
     """
     miles, expected = pl.col(given).cast(pl.Float64), pl.col(circle)
     wrong = ((miles - expected).abs() > TOLERANCE * expected + 1).fill_null(value=False)
