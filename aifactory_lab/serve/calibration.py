@@ -39,7 +39,7 @@ PRUNE_RATIO = 0.5
 MOST_LARGE = 3  # and of those only so many
 QUIET = 0.2  # the quantile of the call times that counts: a neighbour's interruptions only ever add to them
 LEVEL = 1.05  # the fewer threads win when they are within 5 % of the fastest
-CUT = 1.15  # cutting a batch into chunks must promise 15 %: the two rates were measured at different moments
+CUT = 1.3  # cutting a batch into chunks must promise 30 %: the two rates were measured at different moments
 AGREEMENT = 1e-5
 VERSIONS = ("xgboost", "scikit-learn", "onnxruntime", "nvforest-cu12")
 
@@ -165,9 +165,9 @@ def time_engines(engines: Sequence[Engine], rows: Rows, sizes: Sequence[int] = S
     return cells
 
 
-def choose(cells: Sequence[Cell]) -> list[Choice]:
-    """Return the best choice for every measured batch size, with the reason in words."""
-    return [_choose(cells, size) for size in sorted({cell.batch for cell in cells})]
+def choose(cells: Sequence[Cell], sizes: Sequence[int] = ()) -> list[Choice]:
+    """Return the best choice for each batch size (by default the measured ones), with the reason in words."""
+    return [_choose(cells, size) for size in sizes or sorted({cell.batch for cell in cells})]
 
 
 def _choose(cells: Sequence[Cell], size: int) -> Choice:

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -111,8 +112,10 @@ def create_api(service: Service) -> FastAPI:
         return Response(service.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @api.post("/reload")
-    async def reload() -> Response:
+    async def reload(request: Request) -> Response:
         """Load the champion that the source names now; 409 and the reason if it is refused."""
+        if _from_elsewhere(request):
+            return Response(refusal(403, "a page of another site asked for it").body, 403, media_type=JSON)
         try:
             changed = await service.reload()
         except FactoryError as error:
@@ -120,6 +123,12 @@ def create_api(service: Service) -> FastAPI:
         return Response(orjson.dumps({"model": service.champion.version, "changed": changed}), media_type=JSON)
 
     return api
+
+
+def _from_elsewhere(request: Request) -> bool:
+    """Tell whether a web page that this service did not serve sent the request (browsers then say their Origin)."""
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def _refusal(error: FactoryError, version: str) -> dict[str, Any]:

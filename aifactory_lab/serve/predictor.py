@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from aifactory_lab.errors import DataError
-from aifactory_lab.serve.calibration import Calibration, Choice, calibrate, calibration_file, choose
+from aifactory_lab.serve.calibration import SIZES, Calibration, Choice, calibrate, calibration_file, choose
 from aifactory_lab.serve.engines import Engine, Predict, cores, open_engine
 from aifactory_lab.serve.rows import Rows, from_frame
 from aifactory_lab.train.bundle import Bundle
@@ -46,7 +46,7 @@ class Predictor:
     def __init__(self, bundle: Bundle, engines: Sequence[Engine], calibration: Calibration) -> None:
         self.bundle = bundle
         self.calibration = calibration
-        self.choices = choose(calibration.cells)
+        self.choices = choose(calibration.cells, SIZES)
         self._width = len(bundle.features)
         opened = {(engine.name, engine.threads): engine.predict for engine in engines}
         nearest = [_nearest(self.choices, 1.5 * 2 ** (bits - 1)) for bits in range(BITS)]
@@ -86,7 +86,7 @@ class Predictor:
             found = calibrate(bundle, threads=threads, names=engines)
             with suppress(OSError):  # a cache that cannot be written costs the measurement again, nothing else
                 found.save(path)
-        used = {(choice.engine, choice.threads) for choice in choose(found.cells)}
+        used = {(choice.engine, choice.threads) for choice in choose(found.cells, SIZES)}
         return cls(bundle, [open_engine(name, bundle, threads=count) for name, count in sorted(used)], found)
 
     def __call__(self, rows: Any) -> Rows:

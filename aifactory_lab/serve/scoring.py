@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from aifactory_lab.errors import DataError
-from aifactory_lab.etl.features import SPEC, FeatureSpec
+from aifactory_lab.etl.features import SPEC, TABLE, FeatureSpec
 from aifactory_lab.measure import Meter, StationReport
 from aifactory_lab.serve.predictor import Predictor
 from aifactory_lab.serve.rows import check_schema, from_arrow
@@ -134,7 +134,7 @@ def _batches(files: Sequence[Path], columns: Sequence[str], slice_rows: int) -> 
 def _files(source: Source) -> list[Path]:
     """Return the Parquet files of a source in sorted order."""
     places = [Path(place) for place in ([source] if isinstance(source, str | Path) else source)]
-    found = [file for place in places for file in (sorted(place.glob("*.parquet")) if place.is_dir() else [place])]
+    found = [file for place in places for file in _inside(place)]
     if not found:
         msg = f"no Parquet file in {', '.join(map(str, places)) or 'an empty list'}"
         raise DataError(msg)
@@ -142,6 +142,12 @@ def _files(source: Source) -> list[Path]:
         msg = f"{absent[0]} does not exist"
         raise DataError(msg)
     return found
+
+
+def _inside(place: Path) -> list[Path]:
+    if (place / TABLE).is_file():  # what `etl.run` made: the other tables beside it say how, not what
+        return [place / TABLE]
+    return sorted(place.glob("*.parquet")) if place.is_dir() else [place]
 
 
 def _open(path: Path) -> "pq.ParquetFile":

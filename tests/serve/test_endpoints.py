@@ -151,6 +151,11 @@ def test_metrics_count_requests_rows_and_batches(client, row):
     assert 'aifactory_model_info{estimator="xgboost",version=' in client.get("/metrics").text
 
 
+def test_a_page_of_another_site_cannot_reload_the_model(client, server):
+    answer = client.post("/reload", headers={"origin": "https://example.org"})
+    assert (answer.status_code, client.post("/reload", headers={"origin": server.url}).status_code) == (403, 200)
+
+
 def test_other_paths_and_methods_are_refused(client):
     assert client.get("/predict").status_code == 405
     assert client.get("/nothing").status_code == 404

@@ -63,6 +63,11 @@ def test_folders_and_lists_are_read_in_order(tmp_path, flights, predictor):
     assert pl.read_parquet(tmp_path / "a.parquet")["tailnum"].equals(flights["tailnum"][:3_000])
 
 
+def test_a_folder_of_the_etl_is_its_feature_table(table, tmp_path, predictor, flights):
+    pl.DataFrame({"feature": ["hour"], "psi": [0.1]}).write_parquet(tmp_path / "drift.parquet")
+    assert score(predictor, tmp_path, tmp_path / "out" / "scored.parquet").made == len(flights)
+
+
 def test_kept_columns_can_be_named_features_included(table, tmp_path, predictor, flights):
     score(predictor, table, tmp_path / "out.parquet", keep=["hour", "tailnum"])
     found = pl.read_parquet(tmp_path / "out.parquet")
