@@ -156,6 +156,28 @@ def learning_curve(frame: pl.DataFrame) -> go.Figure:
     return theme.layout(figure, "Would more rows help?", x="rows learned from", y="AUC on the test rows")
 
 
+def flat_map(frame: pl.DataFrame) -> go.Figure:
+    """Draw rows on their map, coloured by label, with each cluster's number at its middle, from `train.explore`."""
+    figure = go.Figure()
+    for label, colour in ((0, PLAIN), (1, WARN)):
+        part = frame.filter(pl.col("label") == label)
+        figure.add_scattergl(
+            x=part["x"].to_list(),
+            y=part["y"].to_list(),
+            mode="markers",
+            marker={"color": colour, "size": 4, "opacity": 0.6},
+            name=f"label {label}",
+            hovertemplate="cluster %{customdata}<extra></extra>",
+            customdata=part["cluster"].to_list(),
+        )
+    middles = frame.filter(pl.col("cluster") >= 0).group_by("cluster").agg(pl.col("x", "y").median()).sort("cluster")
+    for cluster, x, y in middles.iter_rows():
+        figure.add_annotation(x=x, y=y, text=str(cluster), showarrow=False, font={"size": 14})
+    figure.update_xaxes(showticklabels=False)
+    figure.update_yaxes(showticklabels=False)
+    return theme.layout(figure, "Map of the rows (only nearness means something)", height=420)
+
+
 def _lines(curves: pl.DataFrame | Mapping[str, pl.DataFrame], x: str, y: str) -> go.Figure:
     named = {"model": curves} if isinstance(curves, pl.DataFrame) else curves
     figure = go.Figure()

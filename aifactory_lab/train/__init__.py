@@ -27,6 +27,7 @@ __all__ = [
     "distributed",
     "estimators",
     "evaluation",
+    "explore",
     "fit",
     "fitting",
     "inspection",

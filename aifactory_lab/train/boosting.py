@@ -33,7 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from aifactory_lab.workspace import write_aside
 
 EVERY = 25
-PATIENCE = 50
+PATIENCE = 30
 Losses = dict[str, list[float]]
 
 

@@ -179,6 +179,7 @@ def fit(
     chosen = devices.current(device)
     job = _Job(estimator, params, chosen.kind, Path(checkpoint) if checkpoint else None, client)
     costs, out = costs or Costs(), Path(out)
+    (out / RESULT).unlink(missing_ok=True)  # what is in the folder is unfinished until this one is
     with Meter("train", unit="rows", device_used=chosen) as meter:
         table = Table.open(features, groups, validation=validation)
         first = job.learn(table, "learn", "valid")

@@ -25,7 +25,7 @@ from aifactory_lab.train import evaluation
 from aifactory_lab.train.fitting import learn
 from aifactory_lab.train.table import VALIDATION, Rows, Table
 
-# A coarser learning rate than the house's: a quarter of the time, 0.002 AUC lower on every rung alike.
+# Coarser than the house: less time for five models, about 0.002 AUC lower on every rung alike.
 QUICK = {"learning_rate": 0.15, "rounds": 200}
 
 

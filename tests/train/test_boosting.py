@@ -87,7 +87,7 @@ def test_patience_is_counted_from_the_best_round():
 KILLED = """
 import sys
 from aifactory_lab import train
-train.fit(sys.argv[1], out=sys.argv[2], checkpoint=sys.argv[3], device="cpu", threads=1, rounds=125, learning_rate=0.01)
+train.fit(sys.argv[1], out=sys.argv[2], checkpoint=sys.argv[3], device="cpu", threads=1, rounds=75, learning_rate=0.01)
 """
 
 
@@ -97,7 +97,7 @@ def test_kill_nine_then_resume_gives_the_same_predictions(features, tmp_path):
 
     kept = tmp_path / "kept"
     doomed = start("a", kept)
-    while not list(kept.glob("*-0005?-*.checkpoint")):
+    while not list(kept.glob("*.checkpoint")):
         assert doomed.poll() is None, "it ended before it could be killed"
         time.sleep(0.01)
     doomed.send_signal(signal.SIGKILL)
@@ -108,7 +108,7 @@ def test_kill_nine_then_resume_gives_the_same_predictions(features, tmp_path):
     from aifactory_lab.train import Result
 
     resumed, whole = Result.load(tmp_path / "a"), Result.load(tmp_path / "b")
-    assert resumed.report.details["resumed_from_round"] >= 50
+    assert resumed.report.details["resumed_from_round"] >= 25
     assert whole.report.details["resumed_from_round"] == 0
     assert resumed.predicted().equals(whole.predicted())
     assert resumed.bundle.file.read_bytes() == whole.bundle.file.read_bytes()

@@ -123,6 +123,14 @@ def test_mistakes_are_answered(features, tmp_path, call, kind, said):
         train.fit(features, out=tmp_path, **call)
 
 
+def test_a_failed_second_training_is_not_mistaken_for_the_first(features, tmp_path):
+    train.fit(features, "logistic_regression", out=tmp_path, device="cpu")
+    with pytest.raises(DataError):
+        train.fit(features, "logistic_regression", ("sky",), out=tmp_path, device="cpu")
+    with pytest.raises(ModelError, match="is not a finished training"):
+        train.Result.load(tmp_path)
+
+
 def test_an_unfinished_training_is_not_read(features, tmp_path):
     with pytest.raises(ModelError, match="is not a finished training"):
         train.Result.load(tmp_path)
