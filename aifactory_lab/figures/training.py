@@ -15,6 +15,7 @@ from aifactory_lab.figures.theme import BAD, COLOURS, GOOD, PLAIN, WARN
 
 ROW_PIXELS, FRAME_PIXELS = 26, 120
 SLICES = {"learn": "learning", "valid": "validation"}
+CHANCE = 0.5  # the AUC of a coin
 DOTS = {"color": PLAIN, "dash": "dot", "width": 1}
 
 
@@ -32,7 +33,8 @@ def ladder(frame: pl.DataFrame, baseline: float | None = None) -> go.Figure:
     colours = [GOOD if honest else BAD for honest in frame["honest"]]
     fills = [colour if honest else "rgba(0,0,0,0)" for colour, honest in zip(colours, frame["honest"], strict=True)]
     bars = go.Bar(
-        x=frame["auc"].to_list(),
+        base=CHANCE,
+        x=(frame["auc"] - CHANCE).to_list(),
         y=frame["rung"].to_list(),
         orientation="h",
         marker={"color": fills, "line": {"color": colours, "width": 2}},
@@ -41,12 +43,12 @@ def ladder(frame: pl.DataFrame, baseline: float | None = None) -> go.Figure:
         textposition="inside",
         insidetextanchor="start",
         customdata=frame["sentence"].to_list(),
-        hovertemplate="%{y}: %{x:.3f}<br>%{customdata}<extra></extra>",
+        hovertemplate="%{y}: %{text}<br>%{customdata}<extra></extra>",
     )
     figure = go.Figure(bars)
     if baseline is not None:
         figure.add_vline(baseline, line=DOTS, annotation_text=f"published {baseline:.3f}")
-    figure.update_xaxes(range=[0.5, 1.0])
+    figure.update_xaxes(range=[CHANCE, 1.0])
     height = FRAME_PIXELS + 2 * ROW_PIXELS * frame.height
     return theme.layout(
         figure, "The ladder: solid is honest, outlined flatters", x="AUC on the test rows", height=height

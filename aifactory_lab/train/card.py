@@ -45,12 +45,13 @@ def model_card(bundle: Bundle, title: str = "") -> str:
 
 
 def _purpose(bundle: Bundle) -> list[str]:
-    rounds = bundle.lineage.get("rounds")
-    trees = f" with {rounds} trees" if rounds else ""
+    rounds, leaks = bundle.lineage.get("rounds"), bundle.lineage.get("leaks", [])
+    trees = f", {rounds} trees" if rounds else ""
+    known = f"**{', '.join(leaks)} among them: known only after the decision, so do not use it**" if leaks else ""
     return [
         "## What it is for",
-        f"It gives the probability that `{bundle.target}` is 1, from {len(bundle.features)} features that are known"
-        f" at the moment of prediction. It is a {bundle.estimator.replace('_', ' ')}{trees}.",
+        f"It gives the probability that `{bundle.target}` is 1, from {len(bundle.features)} features"
+        f" ({known or 'all known at the moment of prediction'}). It was trained as `{bundle.estimator}`{trees}.",
     ]
 
 
@@ -115,5 +116,5 @@ def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {entry}" for name, entry in value.items())
     if isinstance(value, list):
-        return " to ".join(map(str, value))
+        return ", ".join(map(str, value)) or "none"
     return str(value)

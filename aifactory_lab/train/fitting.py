@@ -294,6 +294,7 @@ def _lineage(table: Table, job: _Job, fitted: Fitted, refit: bool) -> dict[str, 
     first, last = when.collect().row(0)
     return {
         "features_sha256": table.content_hash,
+        "leaks": [name for group in table.spec.leaks for name in table.spec.columns(group) if name in table.columns],
         "time": [first.isoformat(), last.isoformat()],
         "validation_from": table.cutoff.isoformat(),
         "rows": counts.row(0, named=True),

@@ -15,6 +15,7 @@ True
 
 import json
 import os
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -79,7 +80,7 @@ class Registry:
     @property
     def ui_command(self) -> str:
         """The line to paste for MLflow's own pages (http://127.0.0.1:5000)."""
-        return f"MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri {self.uri}"
+        return f"MLFLOW_DISABLE_TELEMETRY=true {sys.executable} -m mlflow ui --backend-store-uri {self.uri}"
 
     def register(self, result: "Result") -> int:
         """Record a training run and make its model a version.

@@ -14,6 +14,7 @@ import pytest
 
 from aifactory_lab import train
 from aifactory_lab.errors import ModelError, WorkspaceError
+from aifactory_lab.train.card import model_card
 from aifactory_lab.workspace import file_hash
 
 
@@ -80,6 +81,12 @@ def test_the_model_card_says_scores_threshold_features_and_origin(registry, resu
     assert f"**{results[0].bundle.threshold:.3f}**" in card
     assert "| hour | 5 … 23 | 0.0% | scheduled hour, local |" in card
     assert results[0].bundle.lineage["features_sha256"] in card
+
+
+def test_the_card_of_a_model_with_a_leak_warns(features, tmp_path):
+    quick = {"device": "cpu", "threads": 1, "rounds": 10}
+    leaky = train.fit(features, groups=("schedule", "leak"), out=tmp_path, **quick).bundle
+    assert "**dep_delay among them: known only after the decision, so do not use it**" in model_card(leaky)
 
 
 def test_a_damaged_model_is_refused_and_the_champion_stays(registry):
