@@ -21,6 +21,7 @@ __all__ = [
     "etl",
     "figures",
     "line",
+    "line_report",
     "measure",
     "report",
     "roofline",

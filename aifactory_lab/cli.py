@@ -17,13 +17,14 @@ from typing import Annotated, ParamSpec
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from aifactory_lab.errors import FactoryError
 
 P = ParamSpec("P")
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
-Folder = Annotated[Path, typer.Option("--workspace", "-w", help="Run folder: artefacts, ledger, report.")]
+Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="Run folder: artefacts, ledger, report.")]
 
 
 def helpful(command: Callable[P, None]) -> Callable[P, None]:
@@ -34,7 +35,8 @@ def helpful(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except FactoryError as error:
-            Console(stderr=True).print(f"[bold red]aifactory:[/] {error}", highlight=False, markup=True)
+            message = f"[bold red]aifactory:[/] {escape(str(error))}"  # "[gpu]" in an install line is no markup
+            Console(stderr=True).print(message, highlight=False, soft_wrap=True)
             raise typer.Exit(2) from error
 
     return wrapped
@@ -43,29 +45,30 @@ def helpful(command: Callable[P, None]) -> Callable[P, None]:
 @app.command()
 @helpful
 def run(
-    workspace: Folder = Path("workspace"),
+    workspace: Folder = None,
     copies: Annotated[int, typer.Option(help="Copies of the flight records: 1 is 0.34 M rows, 30 is 10 M.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "",
 ) -> None:
     """Run the decision line on real data, to its report."""
-    from aifactory_lab import line
+    from aifactory_lab import line, line_report
 
     if device:
         os.environ["AIFACTORY_DEVICE"] = device
     console = Console()
-    finished = line.run(workspace, copies=copies, say=lambda text: console.print(text, highlight=False))
-    console.print(_stations(finished))
-    console.print(f"\nReport: [bold]{finished.report_path}[/] (open it in any browser; it needs no network)")
-    console.print("Lab:    [bold]make lab[/], then notebooks/00_start_here.ipynb")
-
-
-def _stations(finished: "line.Finished") -> Table:  # type: ignore[name-defined] # noqa: F821
-    table = Table(title="The decision line", caption=finished.caption, caption_justify="left", title_justify="left")
-    for name in ("station", "made", "seconds", "rate", "of the floor", "CPU-s", "peak MiB", "cost"):
-        table.add_column(name, justify="left" if name == "station" else "right", no_wrap=name == "station")
-    for row in finished.rows:
+    finished = line.run(
+        workspace, copies=copies, say=functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    )
+    path = line_report.write(finished)
+    made = line_report.stations(finished)
+    caption = line_report.caption(finished)
+    table = Table(caption=caption, caption_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    for name in made.columns:
+        table.add_column(name, justify="left" if name == "station" else "right", no_wrap=True)
+    for row in made.rows:
         table.add_row(*row)
-    return table
+    console.print(table)
+    console.print(f"\nReport: {path} (open it in any browser; it needs no network)", highlight=False, soft_wrap=True)
+    console.print("Lab:    make lab, then 00_start_here.ipynb", highlight=False)
 
 
 @app.command()

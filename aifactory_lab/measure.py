@@ -85,7 +85,9 @@ class StationReport:
         return self.cpu_seconds / 3600 * dollars_per_core_hour()
 
     def against(self, roofline: Roofline) -> Self:
-        """Return the same report with its floor on this machine filled in."""
+        """Return the same report with its floor on this machine filled in, if it counted any bytes."""
+        if not (self.bytes_in or self.bytes_out or self.memory_bytes):
+            return self
         floor = roofline.floor_seconds(bytes_in=self.bytes_in, bytes_out=self.bytes_out, memory_bytes=self.memory_bytes)
         return replace(self, floor_seconds=floor)
 

@@ -12,7 +12,7 @@ import aifactory_lab
 PACKAGE = Path(aifactory_lab.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = ["errors", "device", "energy", "roofline", "measure", "workspace", "datasets", "etl", "train", "serve"]
-TOP = ["figures", "report", "line", "doctor", "cli"]
+TOP = ["figures", "report", "line", "line_report", "doctor", "cli"]
 HEAVY = ("polars", "numpy", "pandas", "sklearn", "xgboost", "mlflow", "plotly", "dask", "fastapi", "pooch")
 
 

@@ -53,8 +53,9 @@ def drift(frame: pl.DataFrame) -> go.Figure:
     figure.update_traces(texttemplate="%{x:.3f}", hovertemplate="%{y}: PSI %{x:.4f}<extra></extra>")
     for limit, word in ((PSI_MOVED, "moved"), (PSI_SHIFTED, "shifted")):
         line = {"color": VERDICTS[word], "dash": "dot"}
-        figure.add_vline(limit, line=line, layer="below", annotation_text=word, annotation_position="bottom right")
-    return theme.layout(figure, "Drift from train to test", x="population stability index", height=_height(colours))
+        figure.add_vline(limit, line=line, layer="below")
+    limits = f"population stability index ({PSI_MOVED:g} = moved, {PSI_SHIFTED:g} = shifted)"
+    return theme.layout(figure, "Drift from train to test", x=limits, height=_height(colours))
 
 
 def _bars(names: Sequence[str], values: Sequence[float], colours: Sequence[str]) -> go.Figure:

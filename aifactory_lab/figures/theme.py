@@ -30,17 +30,33 @@ def layout(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: i
         In pixels; the width follows the page.
     """
     figure.update_layout(
-        title={"text": title, "x": 0.01, "xanchor": "left", "font": {"size": 16}},
+        title={
+            "text": title,
+            "font": {"size": 16},
+            "x": 0.01,
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 14},
+        },
         height=height,
-        margin={"l": 12, "r": 16, "t": 52, "b": 12},
+        margin={"l": 12, "r": 16, "t": 78 if _has_legend(figure) else 50, "b": 12},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, -apple-system, Segoe UI, sans-serif", "size": 13, "color": INK},
         colorway=list(COLOURS),
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": None},
+        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "title": None},
         hoverlabel={"namelength": -1},
     )
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure.update_xaxes(**axis, title={"text": x or None, "standoff": 8})
     figure.update_yaxes(**axis, title={"text": y or None, "standoff": 8})
     return figure
+
+
+def _has_legend(figure: go.Figure) -> bool:
+    """Tell whether plotly will draw a legend: it stands between the title and the plot, and needs room."""
+    if figure.layout.showlegend is not None:
+        return bool(figure.layout.showlegend)
+    return sum(trace.showlegend is not False for trace in figure.data) > 1
