@@ -34,7 +34,7 @@ ALL = "everything"
 
 def timetable(tables: Tables) -> pl.LazyFrame:
     """Return the codes of every flight number, route and hour, month by month (`period`: its first minute, UTC)."""
-    counts = monthly(tables["flights"])
+    counts = tables["counts"]
     codes = counts.select(*TIMETABLE, "period").unique().with_columns(pl.lit(0).alias(ALL))
     prior = pl.when(pl.col("n") > 0).then(pl.col("late") / pl.col("n")).alias("prior")
     codes = codes.join(_recent(counts, [ALL]).select(ALL, "period", prior), on=[ALL, "period"], how="left")
@@ -45,7 +45,7 @@ def timetable(tables: Tables) -> pl.LazyFrame:
     return codes.drop(ALL, "prior")
 
 
-def monthly(flights: pl.LazyFrame) -> pl.LazyFrame:
+def monthly(tables: Tables) -> pl.LazyFrame:
     """Count landed and late flights per timetable entry, month of departure and month of landing.
 
     A flight that lands more than a month late is not counted: so no count reaches further back than that.
@@ -53,7 +53,7 @@ def monthly(flights: pl.LazyFrame) -> pl.LazyFrame:
     period, cell = (pl.col(at) // MONTH * MONTH for at in ("scheduled", "landed"))
     late = (pl.col("arr_delay") > LATE_MINUTES).cast(pl.Int64)
     known = pl.col("arr_delay") <= MONTH
-    counts = flights.group_by(*TIMETABLE, period.alias("period"), pl.when(known).then(cell).alias("cell"))
+    counts = tables["flights"].group_by(*TIMETABLE, period.alias("period"), pl.when(known).then(cell).alias("cell"))
     return counts.agg(known.sum().cast(pl.Int64).alias("n"), late.sum().alias("late"))
 
 

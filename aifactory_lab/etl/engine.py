@@ -121,7 +121,7 @@ def _cpu(recipe: Recipe, raw: RawMaterial, path: Path, progress: bool) -> int:
     parts = slices.plan(recipe, raw)
     if len(parts) == 1:
         with growing(path, recipe.name, show=progress):
-            recipe.query(raw.tables).sink_parquet(path, engine="streaming")
+            recipe.query(raw.tables, slices.hold).sink_parquet(path, engine="streaming")
     else:
         with counting(recipe.name, sum(part.rows for part in parts), show=progress) as count:
             for rows in slices.write(recipe, raw, parts, path):

@@ -23,6 +23,7 @@ from aifactory_lab.etl.contracts import FLIGHTS, Contract
 from aifactory_lab.etl.features import FeatureSpec
 
 Tables = Mapping[str, pl.LazyFrame]
+Hold = Callable[[pl.LazyFrame], pl.LazyFrame]
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,16 @@ class Reach:
 
 @dataclass(frozen=True)
 class Step:
-    """One named transformation: reads the tables made so far, raw ones included, and makes or replaces one."""
+    """One named transformation: reads the tables made so far, raw ones included, and makes or replaces one.
+
+    `shared` says that several later steps read what it makes: an engine may compute it once and hold it.
+    """
 
     name: str
     what: str
     makes: str
     function: Callable[[Tables], pl.LazyFrame]
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,8 @@ class Recipe:
     reach: Reach | None = None
     whole: bool = True
 
-    def query(self, raw: Tables) -> pl.LazyFrame:
-        """Return the lazy query over raw tables; nothing is read yet.
+    def query(self, raw: Tables, hold: Hold | None = None) -> pl.LazyFrame:
+        """Return the lazy query over raw tables; nothing is read yet, unless `hold` computes shared tables.
 
         Raises
         ------
@@ -92,7 +97,8 @@ class Recipe:
             msg = f"recipe {self.name!r} starts from the table {self.table!r}; there are: {', '.join(tables)}"
             raise DataError(msg)
         for step in self.steps:
-            tables[step.makes] = step.function(tables)
+            made = step.function(tables)
+            tables[step.makes] = hold(made) if hold and step.shared else made
         return self._output(tables[self.table]) if self.whole else tables[self.steps[-1].makes]
 
     def until(self, step: str) -> Self:
@@ -190,10 +196,12 @@ def flights() -> Recipe:
             Step("routes", "great circle and clocks of every pair of airports", "routes", geography.routes),
             Step("times", "local HHMM clocks become instants in UTC", "flights", steps.repair_times),
             Step("calendar", "local hour, weekday, checked distance", "flights", steps.add_calendar),
+            Step("log", "only what later steps read", "flights", steps.log, shared=True),
             Step("weather", "observations, under the hour in which they are known", "observations", steps.observations),
             Step("congestion", "scheduled departures by origin and hour", "hours", steps.congestion),
             Step("departures", "delays and overdue flights, every half hour", "board", history.board),
             Step("landings", "delays at the destination, every three hours", "landings", history.landings),
+            Step("counts", "landed and late flights, every four weeks", "counts", encoding.monthly, shared=True),
             Step("encodings", "share of late flights by category, every four weeks", "timetable", encoding.timetable),
             Step("previous leg", "how late the aircraft is known to be", "flights", history.previous_leg),
             Step("planes", "seats, engines and age of the plane", "flights", steps.join_planes),

@@ -42,12 +42,17 @@ class Slice:
         """Return the recipe's query over the rows within reach, cut to the slice."""
         reach = recipe.reach
         if reach is None or (self.start is None and self.end is None):
-            return recipe.query(raw)
+            return recipe.query(raw, hold)
         low = None if self.start is None else (_midnight(self.start) - reach.before).strftime(FORMAT)
         high = None if self.end is None else (_midnight(self.end) + reach.after).strftime(FORMAT)
         near = {name: _between(raw[name], reach.column, low, high) for name in reach.tables if name in raw}
         start, end = (None if day is None else _midnight(day) for day in (self.start, self.end))
-        return _between(recipe.query({**raw, **near}), recipe.spec.time, start, end)
+        return _between(recipe.query({**raw, **near}, hold), recipe.spec.time, start, end)
+
+
+def hold(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Compute a table now and keep it in memory: cheaper than to compute it again for every step that reads it."""
+    return frame.collect(engine="streaming").lazy()
 
 
 def plan(recipe: Recipe, raw: RawMaterial, rows: int = ROWS) -> list[Slice]:

@@ -31,6 +31,11 @@ WEATHER = {
     "visibility": "visib",
 }
 
+LOG = (
+    *("year", "month", "hour", "carrier", "flight", "tailnum", "origin", "dest", "dep_delay", "arr_delay"),
+    *("hour_utc", "scheduled", "left", "landed", "block", "local_hour", "weekday", "distance_miles", "schedule_speed"),
+)
+
 
 def minute_of_day(hhmm: pl.Expr) -> pl.Expr:
     """Return minutes after midnight of an HHMM clock reading; 2400 is midnight."""
@@ -86,6 +91,11 @@ def add_calendar(tables: Tables) -> pl.LazyFrame:
         *distance("distance", "great_circle_miles"),
     )
     return flights.with_columns((pl.col("distance_miles") / pl.col("block") * 60).alias("schedule_speed"))
+
+
+def log(tables: Tables) -> pl.LazyFrame:
+    """Keep what later steps read: they read it many times."""
+    return tables["flights"].select(LOG)
 
 
 def observations(tables: Tables) -> pl.LazyFrame:
