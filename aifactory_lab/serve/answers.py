@@ -32,6 +32,17 @@ def refusal(status: int, message: str, *, headers: Headers = ()) -> Answer:
     return Answer(status, orjson.dumps({"error": RowError(None, message).to_dict()}), headers=headers)
 
 
+def row(parsed: Parsed, probabilities: Rows, threshold: float, headers: Headers) -> Answer:
+    """Return the answer to a single JSON row; 422 if it is wrong."""
+    result = results(parsed, probabilities, threshold)[0]
+    return Answer(422 if parsed.errors else 200, orjson.dumps(result), headers=headers)
+
+
+def rows(parsed: Parsed, probabilities: Rows, threshold: float, headers: Headers) -> Answer:
+    """Return the answers to a list of JSON rows."""
+    return Answer(200, orjson.dumps({"results": results(parsed, probabilities, threshold)}), headers=headers)
+
+
 def results(parsed: Parsed, probabilities: Rows, threshold: float) -> list[dict[str, Any]]:
     """Return one result per row, in the order of the request."""
     good = [{"probability": p, "decision": p >= threshold} for p in probabilities.tolist()]

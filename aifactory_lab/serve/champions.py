@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+import numpy as np
+
 from aifactory_lab.errors import ModelError
+from aifactory_lab.serve.calibration import probe_rows
 from aifactory_lab.serve.predictor import Predictor
 from aifactory_lab.serve.schemas import RowSchema
 from aifactory_lab.train.bundle import MANIFEST, Bundle
@@ -33,6 +36,11 @@ class Champion:
     schema: RowSchema
     version: str
 
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What every answer of this model says of it."""
+        return ((b"x-model-version", self.version.encode()),)
+
     @classmethod
     def load(cls, folder: Path | str, *, threads: int | None = None) -> Self:
         """Load a model folder and prove that it answers.
@@ -44,6 +52,9 @@ class Champion:
         """
         bundle = Bundle.load(folder)
         predictor = Predictor.load(bundle, threads=threads)
+        if not np.isfinite(predictor(probe_rows(bundle, 8))).all():
+            msg = f"{folder} gives no probabilities for rows in the ranges of its training"
+            raise ModelError(msg, mend="train again, or take an earlier version from the registry")
         schema = RowSchema(bundle.features, takes_missing=predictor.takes_missing)
         return cls(predictor, schema, file_hash(bundle.folder / MANIFEST)[:12])
 

@@ -42,8 +42,9 @@ def from_arrow(table: "pa.Table | pa.RecordBatch", names: Sequence[str], *, wher
     """
     check_schema(table.schema, names, where=where)
     rows = np.empty((table.num_rows, len(names)), dtype=np.float32)
-    for place, name in enumerate(names):
-        rows[:, place] = _numbers(table.column(table.schema.get_field_index(name)))
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite, and is then refused as such
+        for place, name in enumerate(names):
+            rows[:, place] = _numbers(table.column(table.schema.get_field_index(name)))
     return rows
 
 
@@ -95,9 +96,10 @@ def infinite(rows: Rows) -> NDArray[np.bool_]:
     >>> infinite(np.array([[1, np.nan], [np.inf, 0]], dtype=np.float32)).tolist()
     [False, True]
     """
-    # One pass without a mask of all the values: 0 × value is NaN for NaN and infinity, 0 for the rest.
-    if np.isfinite(np.sum(rows, dtype=np.float64)):
-        return np.zeros(len(rows), dtype=np.bool_)
+    # One pass without a mask of all the values: the sum is finite only if every value is.
+    with np.errstate(invalid="ignore"):
+        if np.isfinite(np.sum(rows, dtype=np.float64)):
+            return np.zeros(len(rows), dtype=np.bool_)
     return np.asarray(np.isinf(rows).any(axis=1))
 
 

@@ -28,6 +28,7 @@ from aifactory_lab.train.bundle import Feature
 JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 FLOAT32 = "application/octet-stream"
+MOST_ROWS = 1_000_000
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -83,6 +84,7 @@ class RowSchema:
 
     def read(self, rows: Sequence[Any]) -> Parsed:
         """Validate JSON rows; the order of the features in an object does not matter."""
+        _check_count(len(rows))
         values, errors = [], {}
         for place, row in enumerate(rows):
             try:
@@ -105,10 +107,13 @@ class RowSchema:
         try:
             with pa.ipc.open_stream(body) as stream:
                 table = stream.read_all()
-        except (pa.ArrowException, OSError, EOFError) as error:
+            table.validate()
+            columns = table.column_names
+        except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
             msg = f"the body is not an Arrow IPC stream: {str(error).splitlines()[0] if str(error) else error!r}"
             raise DataError(msg) from error
-        if unknown := sorted(set(table.column_names) - set(self.names)):
+        _check_count(table.num_rows)  # a column of nulls has no bytes, however long it claims to be
+        if unknown := sorted(set(columns) - set(self.names)):
             msg = f"the request has column {unknown[0]!r}, which is not a feature of the model"
             raise DataError(msg, mend=f"send these columns: {', '.join(self.names[:40])}")
         return self._finite(from_arrow(table, self.names, where="the request"))
@@ -160,6 +165,12 @@ class RowSchema:
         wrong = np.isinf(row) if self.takes_missing else ~np.isfinite(row)
         message = "is infinite" if self.takes_missing else "is infinite or missing"
         return RowError(self.names[int(np.flatnonzero(wrong)[0])], message)
+
+
+def _check_count(count: int) -> None:
+    if count > MOST_ROWS:
+        msg = f"the request has {count:,} rows, more than {MOST_ROWS:,}"
+        raise DataError(msg, mend="send fewer rows per request, or score files with serve.score")
 
 
 def json_rows(body: bytes) -> tuple[list[Any], bool]:

@@ -8,11 +8,12 @@ while the others are answered, and a successor replaces the champion between two
 """
 
 import asyncio
-from contextlib import suppress
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-import orjson
 
 from aifactory_lab.errors import DataError, FactoryError
 from aifactory_lab.serve import answers
@@ -21,7 +22,10 @@ from aifactory_lab.serve.batching import MAX_WAIT_SECONDS, Batcher, Busy
 from aifactory_lab.serve.champions import Champion, Source, find, signature
 from aifactory_lab.serve.meters import Meters
 from aifactory_lab.serve.rows import Rows
-from aifactory_lab.serve.schemas import ARROW, FLOAT32, JSON, Parsed, json_rows
+from aifactory_lab.serve.schemas import ARROW, FLOAT32, JSON, Parsed, RowSchema, json_rows
+
+LOG = logging.getLogger("aifactory_lab.serve")
+LARGE_BODY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -60,23 +64,22 @@ class Service:
 
     async def predict(self, media_type: str, body: bytes) -> Answer:
         """Answer one request for predictions; never raises for what a client sent."""
-        champion = self.champion
+        champion = self.champion  # the same one reads, answers and signs, whatever is loaded meanwhile
+        if media_type not in READERS:
+            return refusal(415, f"the content type {media_type!r} is none of {', '.join(READERS)}")
         try:
-            if media_type == JSON:
-                return await self._predict_json(champion, body)
-            if media_type == ARROW:
-                parsed = champion.schema.read_arrow(body)
-            elif media_type == FLOAT32:
-                parsed = champion.schema.read_float32(body)
-            else:
-                return refusal(415, f"the content type {media_type!r} is none of {JSON}, {ARROW}, {FLOAT32}")
+            # The event loop is for many small requests; a large body is read beside it.
+            read, args = READERS[media_type], (champion.schema, body)
+            parsed, single = read(*args) if len(body) < LARGE_BODY else await asyncio.to_thread(read, *args)
             probabilities = await self._probabilities(champion, parsed)
         except Busy as busy:
             return refusal(429, str(busy), headers=((b"retry-after", busy.retry_after.encode()),))
         except DataError as error:
             return refusal(400 if media_type == JSON else 422, str(error))
-        encode = answers.arrow if media_type == ARROW else answers.float32
-        return encode(parsed, probabilities, champion.predictor.bundle.threshold, self._headers)
+        encode = {JSON: answers.rows, ARROW: answers.arrow, FLOAT32: answers.float32}[media_type]
+        if single:
+            encode = answers.row
+        return encode(parsed, probabilities, champion.predictor.bundle.threshold, champion.headers)
 
     async def reload(self) -> bool:
         """Load the champion that the source names now; the old one serves until the new one is ready.
@@ -92,8 +95,8 @@ class Service:
             If the new one cannot be loaded; the old one goes on.
         """
         async with self._reloading:
-            self._signature = signature(self.source)
             try:
+                self._signature = signature(self.source)
                 champion = await asyncio.to_thread(Champion.load, find(self.source), threads=self.threads)
             except FactoryError:
                 self.meters.reloaded("refused")
@@ -107,24 +110,15 @@ class Service:
         """Reload whenever the source names another model; a model that is refused is not tried again."""
         while True:
             await asyncio.sleep(self.watch)
-            with suppress(FactoryError, OSError):
+            try:
                 if signature(self.source) != self._signature:
                     await self.reload()
+            except (FactoryError, OSError) as error:
+                LOG.warning("the new champion is refused, the old one serves on: %s", error)
 
     def _serve(self, champion: Champion) -> None:
         self.champion = champion
-        self._headers = ((b"x-model-version", champion.version.encode()),)
         self.meters.serving(champion.predictor.bundle.estimator, champion.version)
-
-    async def _predict_json(self, champion: Champion, body: bytes) -> Answer:
-        rows, single = json_rows(body)
-        parsed = champion.schema.read(rows)
-        if single and parsed.errors:
-            self.meters.refused(1)
-            return Answer(422, orjson.dumps({"error": parsed.errors[0].to_dict()}), headers=self._headers)
-        probabilities = await self._probabilities(champion, parsed)
-        results = answers.results(parsed, probabilities, champion.predictor.bundle.threshold)
-        return Answer(200, orjson.dumps(results[0] if single else {"results": results}), headers=self._headers)
 
     async def _probabilities(self, champion: Champion, parsed: Parsed) -> Rows:
         if parsed.errors:
@@ -132,3 +126,16 @@ class Service:
         if not len(parsed.rows):
             return np.empty(0, dtype=np.float32)
         return await self.batcher.predict(champion.predictor, parsed.rows)
+
+
+def _read_json(schema: RowSchema, body: bytes) -> tuple[Parsed, bool]:
+    rows, single = json_rows(body)
+    return schema.read(rows), single
+
+
+Reader: TypeAlias = Callable[[RowSchema, bytes], tuple[Parsed, bool]]
+READERS: dict[str, Reader] = {
+    JSON: _read_json,
+    ARROW: lambda schema, body: (schema.read_arrow(body), False),
+    FLOAT32: lambda schema, body: (schema.read_float32(body), False),
+}

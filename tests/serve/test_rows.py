@@ -26,6 +26,10 @@ def test_nulls_of_every_number_type_become_nan():
     np.testing.assert_array_equal(rows, [[np.nan, np.nan, 1, 0.5, 1], [2.25, np.nan, np.nan, np.nan, np.nan]])
 
 
+def test_a_double_beyond_float32_is_infinite():
+    assert infinite(from_arrow(pa.table({"a": [1e300, 1.0, -1e39]}), ["a"])).tolist() == [True, False, True]
+
+
 def test_polars_and_pandas_frames_give_the_same_rows(flights, rows):
     names = flights.columns[1:11]
     np.testing.assert_array_equal(from_frame(flights, names), rows)

@@ -1,3 +1,4 @@
+import contextlib
 import json
 
 import numpy as np
@@ -136,6 +137,22 @@ def test_an_arrow_body_with_wrong_columns_is_refused_by_name():
         SCHEMA.read_arrow(stream(pa.table({"hour": ["7"], "distance": [2]})))
     with pytest.raises(DataError, match="not an Arrow IPC stream"):
         SCHEMA.read_arrow(stream(pa.table({"hour": [1], "distance": [2]}))[:100])
+
+
+def test_more_rows_than_memory_should_hold_are_refused():
+    schema = pa.schema([("hour", pa.null()), ("distance", pa.null())])
+    table = pa.Table.from_arrays([pa.nulls(2_000_000), pa.nulls(2_000_000)], schema=schema)
+    assert len(stream(table)) < 2_000  # a column of nulls has no bytes
+    with pytest.raises(DataError, match="2,000,000 rows, more than 1,000,000"):
+        SCHEMA.read_arrow(stream(table))
+
+
+@given(st.integers(0, 2_000), st.integers(0, 255))
+def test_a_damaged_arrow_stream_is_read_or_refused(place, value):
+    body = bytearray(stream(pa.table({"hour": [1.0, None], "distance": [2, 3]})))
+    body[place % len(body)] = value
+    with contextlib.suppress(DataError):
+        SCHEMA.read_arrow(bytes(body))
 
 
 def test_deep_nesting_is_refused_not_fatal():
