@@ -8,9 +8,9 @@
 327346
 """
 
-from aifactory_lab.etl import contracts, recipes
+from aifactory_lab.etl import contracts, gpu_check, quality, recipes
 from aifactory_lab.etl.engine import run
 from aifactory_lab.etl.features import FeatureSpec
 from aifactory_lab.etl.recipes import Recipe
 
-__all__ = ["FeatureSpec", "Recipe", "contracts", "recipes", "run"]
+__all__ = ["FeatureSpec", "Recipe", "contracts", "gpu_check", "quality", "recipes", "run"]
