@@ -21,7 +21,7 @@ This module does not know where rows come from, nor what they mean.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from aifactory_lab.train.table import Rows
 from aifactory_lab.workspace import write_aside
 
 EVERY = 25
@@ -88,31 +87,6 @@ def quantile_matrix(
     import xgboost
 
     return xgboost.QuantileDMatrix(x, np.asarray(y), nthread=threads, ref=like, max_bin=bins, missing=np.nan)
-
-
-def streamed_matrix(pieces: Callable[[], Iterator[Rows]], *, threads: int | None = None) -> Any:
-    """Return the rows of many pieces binned to one byte per value; they are never in memory together as floats.
-
-    Parameters
-    ----------
-    pieces
-        Gives the pieces anew each time it is called: XGBoost passes over them more than once.
-    """
-    import xgboost
-
-    class Pieces(xgboost.DataIter):
-        def reset(self) -> None:
-            self.rest = pieces()
-
-        def next(self, input_data: Callable[..., Any]) -> bool:
-            if (rows := next(self.rest, None)) is None:
-                return False
-            input_data(data=rows.x, label=rows.y)
-            return True
-
-    source = Pieces()
-    source.reset()
-    return xgboost.QuantileDMatrix(source, nthread=threads, max_bin=256, missing=np.nan)
 
 
 def boost(

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from aifactory_lab.errors import DeviceError
 from aifactory_lab.train import boosting, estimators
@@ -81,7 +82,7 @@ def _arrays(table: Table, part: Slice, count: int) -> tuple[Any, Any]:
     from dask.delayed import delayed
 
     array: Any = import_module("dask.array")
-    rows = table.count(part)
+    rows = int(table.lazy.filter(table.where(part)).select(pl.len()).collect().item())
     ends = np.linspace(0, rows, count + 1).astype(int)
     features, labels = [], []
     for start, end in pairwise(ends):

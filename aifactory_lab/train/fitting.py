@@ -32,7 +32,6 @@ from aifactory_lab.train.table import VALIDATION, Rows, Slice, Table
 from aifactory_lab.workspace import write_aside, write_text
 
 BUNDLE, PREDICTIONS, HISTORY, RESULT = "bundle", "predictions.parquet", "history.parquet", "result.json"
-STREAM_ROWS = 1_000_000  # from here on XGBoost's rows are read piece by piece and kept as one byte per value
 PACKAGES = ("xgboost", "scikit-learn", "numpy", "polars")
 
 
@@ -224,15 +223,8 @@ def learn(
     if estimator != "xgboost":
         model = estimators.make(estimator, device, **params).fit(rows.x, rows.y)
         return Fitted(estimators.portable(model))
-    native, _ = estimators.xgboost_params(device, **params)
-    matrix = boosting.quantile_matrix(rows.x, rows.y, threads=native["nthread"])
-    return _boost(matrix, valid, params, device, checkpoint, data)
-
-
-def _boost(
-    matrix: Any, valid: Rows | None, params: Mapping[str, Any], device: str | None, checkpoint: Path | None, data: str
-) -> Fitted:
     native, rounds = estimators.xgboost_params(device, **params)
+    matrix = boosting.quantile_matrix(rows.x, rows.y, threads=native["nthread"])
     watch = valid and boosting.quantile_matrix(valid.x, valid.y, threads=native["nthread"], like=matrix)
     done = boosting.boost(matrix, watch, native, rounds, checkpoint=checkpoint, data=data)
     # Predictions here come from rows in host memory; on CUDA they would be copied back and forth with a warning.
@@ -268,12 +260,7 @@ class _Job:
             return distributed.learn(self.client, table, part, stop, device=self.kind, **params)
         mark = f"{table.content_hash} {part} {stop} {table.columns} {table.cutoff}"
         watch = table.rows(stop) if stop and self.estimator == "xgboost" else None
-        kept = self.checkpoint
-        if self.estimator == "xgboost" and table.count(part) > STREAM_ROWS:
-            threads = estimators.house("xgboost", **params)["threads"]
-            matrix = boosting.streamed_matrix(lambda: table.batches(part), threads=threads)
-            return _boost(matrix, watch, params, self.kind, kept, mark)
-        rows = table.rows(part)
+        rows, kept = table.rows(part), self.checkpoint
         return learn(self.estimator, rows, watch, device=self.kind, checkpoint=kept, data=mark, **params)
 
 

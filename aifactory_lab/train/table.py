@@ -14,7 +14,7 @@ rows are touched only to be scored. Only the columns that a model needs are read
 array([1], dtype=int8)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -32,7 +32,6 @@ from aifactory_lab.workspace import files_hash
 
 Slice = Literal["learn", "valid", "train", "test"]
 VALIDATION = 0.15
-BATCH = 250_000
 
 
 @dataclass(frozen=True)
@@ -124,29 +123,12 @@ class Table:
 
     def rows(self, part: Slice, start: int = 0, length: int | None = None) -> Rows:
         """Read one slice, or a piece of it, into memory: 4 bytes per value."""
-        return self._rows(self.lazy.filter(self.where(part)).slice(start, length))
-
-    def count(self, part: Slice) -> int:
-        """Return the number of rows in a slice."""
-        return int(self.lazy.filter(self.where(part)).select(pl.len()).collect().item())
-
-    def batches(self, part: Slice, size: int = BATCH) -> Iterator[Rows]:
-        """Read one slice piece by piece, in the order of the file: memory for one piece at a time."""
-        from pyarrow import parquet
-
-        names = [*self.columns, self.spec.target, self.spec.time, self.spec.split]
-        with parquet.ParquetFile(self.folder / TABLE) as file:
-            for batch in file.iter_batches(size, columns=names):
-                frame = pl.DataFrame(pl.from_arrow(batch)).filter(self.where(part))
-                if frame.height:
-                    yield self._rows(frame.lazy())
-
-    def _rows(self, frame: pl.LazyFrame) -> Rows:
         chosen = [pl.col(name).cast(pl.Float32) for name in self.columns]
         roles = [pl.col(self.spec.target).cast(pl.Int8).alias("_y"), pl.col(self.spec.time).dt.date().alias("_day")]
-        found = frame.select(*chosen, *roles).collect(engine="streaming")
-        x = np.ascontiguousarray(found.select(self.columns).to_numpy(), dtype=np.float32)
-        return Rows(x, found["_y"].to_numpy(), found["_day"].to_numpy())
+        piece = self.lazy.filter(self.where(part)).select(*chosen, *roles).slice(start, length)
+        frame = piece.collect(engine="streaming")
+        x = np.ascontiguousarray(frame.select(self.columns).to_numpy(), dtype=np.float32)
+        return Rows(x, frame["_y"].to_numpy(), frame["_day"].to_numpy())
 
     def features(self) -> tuple[Feature, ...]:
         """Return each feature with the range and the missing share seen in the training rows."""

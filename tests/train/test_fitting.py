@@ -102,16 +102,6 @@ def test_shuffled_test_labels_change_no_model(features, tmp_path):
     assert blind.scores["auc"].value == pytest.approx(1 - honest.scores["auc"].value)
 
 
-def test_rows_read_in_pieces_give_as_good_a_model(features, tmp_path, monkeypatch):
-    quick = {"device": "cpu", "threads": 1, "rounds": 40}
-    whole = train.fit(features, out=tmp_path / "a", **quick)
-    monkeypatch.setattr(train.fitting, "STREAM_ROWS", 1000)
-    monkeypatch.setattr(train.table.Table.batches, "__defaults__", (2000,))
-    pieces = train.fit(features, out=tmp_path / "b", **quick)
-    assert pieces.bundle.lineage["rows"] == whole.bundle.lineage["rows"]
-    assert pieces.scores["auc"].value == pytest.approx(whole.scores["auc"].value, abs=0.01)
-
-
 def test_extra_lineage_is_kept(features, tmp_path):
     result = train.fit(
         features, "logistic_regression", out=tmp_path, device="cpu", groups=("schedule",), lineage={"recipe": "flights"}

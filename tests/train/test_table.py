@@ -83,12 +83,3 @@ def test_no_table_no_spec_and_no_such_slice(features, tmp_path):
 def test_the_content_hash_changes_with_the_table(features, tmp_path):
     rewrite(features, tmp_path, lambda frame: frame.with_columns(pl.col("hour") + 1))
     assert Table.open(tmp_path).content_hash != Table.open(features).content_hash
-
-
-def test_pieces_are_the_slice(features):
-    table = Table.open(features)
-    whole, pieces = table.rows("valid"), list(table.batches("valid", size=1000))
-    assert max(map(len, pieces)) <= 1000
-    np.testing.assert_array_equal(np.concatenate([piece.x for piece in pieces]), whole.x)
-    np.testing.assert_array_equal(np.concatenate([piece.y for piece in pieces]), whole.y)
-    assert table.count("valid") == len(whole)
