@@ -20,7 +20,7 @@ from aifactory_lab.errors import DataError
 from aifactory_lab.etl.features import SPEC, TABLE, FeatureSpec
 from aifactory_lab.measure import Meter, StationReport
 from aifactory_lab.serve.predictor import Predictor
-from aifactory_lab.serve.rows import check_schema, from_arrow
+from aifactory_lab.serve.rows import check_schema, from_arrow, infinite
 from aifactory_lab.train.bundle import Bundle
 from aifactory_lab.workspace import write_aside
 
@@ -110,7 +110,7 @@ def _score_batch(
     import pyarrow as pa
 
     rows = from_arrow(batch, predictor.bundle.names, where=where)
-    bad = np.isinf(rows).any(axis=1) if predictor.takes_missing else ~np.isfinite(rows).all(axis=1)
+    bad = infinite(rows) if predictor.takes_missing else ~np.isfinite(rows).all(axis=1)
     values = np.zeros(len(rows), dtype=np.float32)
     if bad.any():
         values[~bad] = predictor(rows[~bad])

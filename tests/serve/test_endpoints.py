@@ -151,6 +151,14 @@ def test_metrics_count_requests_rows_and_batches(client, row):
     assert 'aifactory_model_info{estimator="xgboost",version=' in client.get("/metrics").text
 
 
+def test_a_large_body_is_read_beside_the_event_loop(client, rows, predictor):
+    matrix = np.tile(rows, (2, 1))
+    assert matrix.nbytes > 2 << 20
+    answers = np.frombuffer(post(client, matrix.tobytes(), FLOAT32).content, "<f4")
+    np.testing.assert_allclose(answers, predictor(matrix), atol=1e-6)
+    assert post(client, b"[" + b"1," * 600_000 + b"1]").json()["results"][0]["error"]["field"] is None
+
+
 def test_a_page_of_another_site_cannot_reload_the_model(client, server):
     answer = client.post("/reload", headers={"origin": "https://example.org"})
     assert (answer.status_code, client.post("/reload", headers={"origin": server.url}).status_code) == (403, 200)

@@ -136,6 +136,18 @@ def _answer_slowly(listening: socket.socket, seconds: float) -> None:
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
+def test_the_bodies_of_a_test_are_bounded():
+    made = []
+
+    def bodies():
+        while True:
+            made.append(b"x" * (1 << 20))
+            yield made[-1]
+
+    assert len(load._some(bodies())) == len(made) == 65
+    assert len(load._some(iter([b"x"] * 5_000))) == load.MOST_BODIES
+
+
 def test_bodies_keep_gaps_as_null(flights):
     gap = flights.select(FEATURES).filter(pl.col("temp").is_null())[:1]
     assert b'"temp":null' in next(make_bodies(gap, 1))
