@@ -9,14 +9,34 @@ Rooms open when they are first entered: XGBoost, scikit-learn and MLflow are imp
 
 import os
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aifactory_lab.train import (
+        boosting,
+        bundle,
+        distributed,
+        estimators,
+        evaluation,
+        explore,
+        fitting,
+        inspection,
+        ladder,
+        registry,
+        result,
+        table,
+    )
+    from aifactory_lab.train.bundle import Bundle, Feature
+    from aifactory_lab.train.fitting import fit
+    from aifactory_lab.train.registry import Registry
+    from aifactory_lab.train.result import Result
 
 # OpenMP threads that spin while they wait made a booster 30 times slower beside one busy neighbour. The OpenMP
 # runtime reads this when it is loaded, so it works only if XGBoost and scikit-learn are not yet imported; the
 # house imports them later, where they are used. What the environment already says is left alone.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-_NAMES = {"Bundle": "bundle", "Feature": "bundle", "Registry": "registry", "Result": "fitting", "fit": "fitting"}
+_NAMES = {"Bundle": "bundle", "Feature": "bundle", "Registry": "registry", "Result": "result", "fit": "fitting"}
 __all__ = [
     "Bundle",
     "Feature",
@@ -33,6 +53,7 @@ __all__ = [
     "inspection",
     "ladder",
     "registry",
+    "result",
     "table",
 ]
 

@@ -32,7 +32,7 @@ from aifactory_lab.train.card import model_card
 from aifactory_lab.workspace import files_hash
 
 if TYPE_CHECKING:
-    from aifactory_lab.train.fitting import Result
+    from aifactory_lab.train.result import Result
 
 CHAMPION = "champion"
 DATABASE, ARTIFACTS, BUNDLE = "mlflow.db", "mlflow-artifacts", "bundle"
