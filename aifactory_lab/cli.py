@@ -102,7 +102,7 @@ def datasets() -> None:
 @helpful
 def gpu_check() -> None:
     """Prove, without a GPU, that every recipe translates to cuDF (needs the RAPIDS wheels: make gpu-check)."""
-    from aifactory_lab.etl import gpu_check as room
+    from aifactory_lab.etl import translation as room
 
     verdicts = room.check_all()
     Console().print(_table(verdicts.to_dicts()))

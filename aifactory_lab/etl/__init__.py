@@ -8,9 +8,26 @@
 327346
 """
 
-from aifactory_lab.etl import contracts, gpu_check, quality, recipes
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aifactory_lab.etl import contracts, recipes
 from aifactory_lab.etl.engine import run
 from aifactory_lab.etl.features import FeatureSpec
 from aifactory_lab.etl.recipes import Recipe
 
+if TYPE_CHECKING:
+    from aifactory_lab.etl import quality
+    from aifactory_lab.etl.translation import gpu_check
+
 __all__ = ["FeatureSpec", "Recipe", "contracts", "gpu_check", "quality", "recipes", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Open on first use (PEP 562) what a run of a recipe does not need."""
+    if name == "quality":
+        return import_module("aifactory_lab.etl.quality")
+    if name == "gpu_check":
+        return import_module("aifactory_lab.etl.translation").gpu_check
+    msg = f"etl has no {name!r}; there are: {', '.join(__all__)}"
+    raise AttributeError(msg)

@@ -6,7 +6,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from aifactory_lab import datasets, device, etl
-from aifactory_lab.etl import gpu_check
+from aifactory_lab.etl import translation
 from aifactory_lab.etl.features import TABLE
 from aifactory_lab.serve import engines
 from aifactory_lab.train import estimators
@@ -42,7 +42,7 @@ def test_the_device_says_which_gpu_it_is():
 
 
 @pytest.mark.parametrize("engine", ["gpu", "cluster"])
-@pytest.mark.parametrize("recipe", gpu_check.RECIPES, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("recipe", translation.RECIPES, ids=lambda make: make.__name__)
 def test_a_recipe_gives_the_same_features_on_a_gpu(recipe, engine, tmp_path):
     made = recipe()
     raw = datasets.load(made.table)

@@ -10,8 +10,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from aifactory_lab import datasets
-from aifactory_lab.etl import gpu_check as room
-from aifactory_lab.etl.gpu_check import ONE_GPU, REWRITES, check_all, gpu_check
+from aifactory_lab.etl import translation as room
+from aifactory_lab.etl.translation import ONE_GPU, REWRITES, check_all, gpu_check
 
 pytestmark = pytest.mark.rapids
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from aifactory_lab.errors import MissingPackageError
-from aifactory_lab.etl import gpu_check as room
+from aifactory_lab.etl import translation as room
 
 
 @pytest.mark.skipif(find_spec("cudf_polars") is not None, reason="the wheel is here; tests/gpu covers it")
