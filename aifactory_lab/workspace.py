@@ -16,10 +16,12 @@ workspace does not know what the stations make.
 (False, True)
 """
 
+import glob
 import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import psutil
 
 from aifactory_lab.errors import WorkspaceError
 from aifactory_lab.measure import Meter, StationReport
@@ -79,6 +83,7 @@ class Workspace:
         except OSError as error:
             msg = f"the workspace {self.root} cannot be made: {error}"
             raise WorkspaceError(msg, mend="aifactory run --workspace SOME_FOLDER") from error
+        sweep(self.root)
 
     def station(
         self,
@@ -136,7 +141,7 @@ class Workspace:
         return None
 
     def _build(self, folder: Path, build: Callable[[Path], StationReport]) -> StationReport:
-        aside = folder.with_name(f".{folder.name}.partial-{os.getpid()}-{time.time_ns()}")
+        aside = folder.with_name(f".{folder.name}.partial-{time.time_ns()}-{os.getpid()}")
         aside.mkdir()
         try:
             report = build(aside)
@@ -217,7 +222,8 @@ def write_aside(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    sweep(path.parent, path.name)
+    aside = path.with_name(f".{path.name}.partial-{threading.get_ident()}-{os.getpid()}")
     try:
         yield aside
         with aside.open("rb+") as stream:
@@ -225,6 +231,14 @@ def write_aside(path: Path | str) -> Iterator[Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes left half-written in a folder; what a living one is writing stays."""
+    for left in folder.glob(f".{name if name == '*' else glob.escape(name)}.partial-*"):
+        pid = left.name.rpartition("-")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

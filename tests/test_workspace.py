@@ -116,7 +116,33 @@ def test_kill_9_in_the_middle_is_not_believed(tmp_path):
     process.wait()
     process.stdout.close()
     assert not list(tmp_path.glob("smelt-*"))
+    assert len(list(tmp_path.glob(".smelt-*.partial-*"))) == 1
     assert not Workspace(tmp_path).station("smelt", builder()).reused
+
+
+def test_fragments_of_the_dead_are_swept_and_those_of_the_living_are_left(tmp_path):
+    dead, alive = tmp_path / ".steel.bin.partial-1-999999999", tmp_path / f".steel.bin.partial-1-{os.getpid()}"
+    dead.write_text("half")
+    alive.write_text("half")
+    with write_aside(tmp_path / "steel.bin") as aside:
+        aside.write_text("whole")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [alive.name, "steel.bin"]
+    (tmp_path / ".smelt-1.partial-1-999999999").mkdir()
+    Workspace(tmp_path)
+    assert not (tmp_path / ".smelt-1.partial-1-999999999").exists()
+
+
+def test_threads_may_write_the_same_file(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def write(number: int) -> None:
+        with write_aside(tmp_path / "steel.bin") as aside:
+            aside.write_text(str(number) * 1000)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(64)))
+    assert len(set((tmp_path / "steel.bin").read_text())) <= 2
+    assert [p.name for p in tmp_path.iterdir()] == ["steel.bin"]
 
 
 def test_ledger_survives_a_torn_line(tmp_path):
