@@ -124,7 +124,7 @@ def _model(run: line.Run) -> Section:
         f" A flight is called late from a probability of {threshold.value:.2f}: the cheapest threshold on validation"
         f" rows, if a miss costs {result.costs.miss:g} times a false alarm."
     ]
-    figures = [training.calibration(result.calibration()), training.cost_curve(result.curve())]
+    figures = [training.calibration(result.calibration()), training.cost_curve(result.curve(), threshold.value)]
     return Section("The model", words, figures=figures)
 
 

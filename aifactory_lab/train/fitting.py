@@ -125,6 +125,7 @@ def fit(
         _write_frames(out, first, {"valid": (valid, chance), "test": (test, final)})
         rows = told["rows"]["train" if refit else "learn"]
         meter.count(rows, bytes_in=table.bytes, bytes_out=_size(out), auc=metrics["test"]["auc"]["value"])
+        meter.count(memory_bytes=_traffic(told, len(table.columns), (first, last) if refit else (first,)))
         meter.count(rounds=last.rounds, resumed_from_round=max(first.resumed, last.resumed))
     write_text(out / RESULT, json.dumps({"report": meter.report.to_dict()}, indent=1))
     loaded = Result.load(out)
@@ -269,6 +270,15 @@ def _write_frames(out: Path, first: Fitted, slices: Mapping[str, tuple[Rows, NDA
         pl.concat(frames).write_parquet(aside)
     with write_aside(out / HISTORY) as aside:
         (pl.DataFrame() if first.losses is None else first.losses).write_parquet(aside)
+
+
+def _traffic(told: Mapping[str, Any], columns: int, fits: Sequence[Fitted]) -> int:
+    """Return the bytes that XGBoost had to read from memory; 0, for not counted, for other estimators."""
+    rows = (told["rows"]["learn"], told["rows"]["train"])
+    return sum(
+        boosting.traffic(count, columns, fitted.rounds or 0, told["params"])
+        for count, fitted in zip(rows, fits, strict=False)
+    )
 
 
 def _size(folder: Path) -> int:
