@@ -30,13 +30,15 @@ class Case:
     """One contestant: a function by its dotted name, called in a process of its own.
 
     The function returns a dict of plain values; `rows`, `checksum` and the like are compared between cases.
-    `python` may name another interpreter (for packages that only a second environment has).
+    `python` may name another interpreter (for packages that only a second environment has); `most` is how often
+    a slow contestant runs at most.
     """
 
     name: str
     target: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     python: str = sys.executable
+    most: int = sys.maxsize
 
 
 @dataclass
@@ -84,8 +86,8 @@ def compare(
         If two cases disagree: a comparison of different results is worth nothing.
     """
     runs: dict[str, list[dict[str, Any]]] = {case.name: [] for case in cases}
-    for _ in range(repeats):
-        for case in cases:
+    for turn in range(repeats):
+        for case in (case for case in cases if turn < case.most):
             runs[case.name].append(run(case))
     first = runs[cases[0].name][0]["result"]
     for name, results in runs.items():

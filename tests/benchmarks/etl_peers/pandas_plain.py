@@ -22,15 +22,25 @@ def run(copies: int, folder: str) -> dict[str, Any]:
     paths = datasets.load("flights", copies=copies).paths
     raw = {name: pd.concat([pd.read_parquet(file) for file in files]) for name, files in paths.items()}
     log = times(raw["flights"], raw["airports"])
-    frame = legs(log)
+    scheduled = log.groupby(["origin", "hour_utc"], as_index=False).size()
+    now = board(departures(log), hours(scheduled, raw["weather"]))
+    joined(legs(log), raw["planes"], now, landings(arrivals(log)), timetable(monthly(log))).to_parquet(
+        path, compression="zstd", index=False
+    )
+    return checked(path)
+
+
+def joined(
+    frame: pd.DataFrame, planes: pd.DataFrame, board: pd.DataFrame, landings: pd.DataFrame, timetable: pd.DataFrame
+) -> pd.DataFrame:
     frame = frame[frame["arr_delay"].notna()]
-    planes = raw["planes"][["tailnum", "year", "seats", "engines"]].rename(columns={"year": "built"})
+    planes = planes[["tailnum", "year", "seats", "engines"]].rename(columns={"year": "built"})
     frame = frame.merge(planes, on="tailnum", how="left")
     frame["plane_age"] = frame["year"] - frame["built"]
     for size, name, table, keys in (
-        (30, "cell", board(log, hours(log, raw["weather"])), AIRLINE),
-        (180, "cell", landings(log), ["dest"]),
-        (MONTH, "period", timetable(log), list(TIMETABLE)),
+        (30, "cell", board, AIRLINE),
+        (180, "cell", landings, ["dest"]),
+        (MONTH, "period", timetable, list(TIMETABLE)),
     ):
         frame[name] = frame["scheduled"] // size * size
         frame = frame.merge(table, on=[*keys, name], how="left")
@@ -38,8 +48,7 @@ def run(copies: int, folder: str) -> dict[str, Any]:
     out.insert(0, "sched_dep", pd.to_datetime(frame["scheduled"] * 60, unit="s", utc=True))
     out["late"] = (frame["arr_delay"] > 15).astype("int8")
     out["split"] = np.where(frame["month"] <= 9, "train", "test")
-    pd.concat([out, frame[FEATURES].astype("float32")], axis=1).to_parquet(path, compression="zstd", index=False)
-    return checked(path)
+    return pd.concat([out, frame[FEATURES].astype("float32")], axis=1)
 
 
 def hour_number(text: pd.Series) -> pd.Series:
@@ -71,8 +80,8 @@ def times(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.DataFrame:
     return f
 
 
-def hours(log: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
-    counts = log.groupby(["origin", "hour_utc"], as_index=False).size().rename(columns={"size": "departures_hour"})
+def hours(scheduled: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
+    counts = scheduled.rename(columns={"size": "departures_hour"})
     out = counts
     for name, step in (("departures_before", 1), ("departures_after", -1)):
         other = counts.assign(hour_utc=counts["hour_utc"] + step).rename(columns={"departures_hour": name})
@@ -88,7 +97,7 @@ def before(cells: pd.DataFrame, keys: list[str], values: list[str]) -> pd.DataFr
     return cells
 
 
-def board(log: pd.DataFrame, hours: pd.DataFrame) -> pd.DataFrame:
+def departures(log: pd.DataFrame) -> pd.DataFrame:
     gone, delay = log["dep_delay"].notna(), log["dep_delay"]
     due = log[[*AIRLINE]].assign(cell=log["scheduled"] // 30 * 30, n=0, delay=0, overdue=1, since=log["scheduled"])
     left = log.loc[gone, AIRLINE].assign(
@@ -103,7 +112,10 @@ def board(log: pd.DataFrame, hours: pd.DataFrame) -> pd.DataFrame:
     given_up = stuck[[*AIRLINE]].assign(
         cell=(stuck["scheduled"] + 240) // 30 * 30, n=0, delay=0, overdue=-1, since=-stuck["scheduled"]
     )
-    cells = pd.concat([due, left, expired, given_up]).groupby([*AIRLINE, "cell"], as_index=False)[STATE].sum()
+    return pd.concat([due, left, expired, given_up]).groupby([*AIRLINE, "cell"], as_index=False)[STATE].sum()
+
+
+def board(cells: pd.DataFrame, hours: pd.DataFrame) -> pd.DataFrame:
     airline = columns(before(cells, AIRLINE, STATE), AIRLINE, "carrier")
     airport = columns(before(cells, ["origin"], STATE), ["origin"], "origin")
     airport["hour_utc"] = airport["cell"] // 60
@@ -119,25 +131,34 @@ def columns(now: pd.DataFrame, keys: list[str], name: str) -> pd.DataFrame:
     return out
 
 
-def landings(log: pd.DataFrame) -> pd.DataFrame:
+def arrivals(log: pd.DataFrame) -> pd.DataFrame:
     landed = log[log["landed"].notna()]
     events = landed[["dest"]].assign(
         cell=(landed["landed"] // 180 * 180).astype("int64"), n=1, delay=landed["arr_delay"].clip(-300, 300)
     )
     leave = events.assign(cell=events["cell"] + 360, n=-1, delay=-events["delay"])
     asked = log[["dest"]].assign(cell=log["scheduled"] // 180 * 180, n=0, delay=0)
-    now = before(pd.concat([events, leave, asked]), ["dest"], ["n", "delay"])
+    return pd.concat([events, leave, asked]).groupby(["dest", "cell"], as_index=False)[["n", "delay"]].sum()
+
+
+def landings(cells: pd.DataFrame) -> pd.DataFrame:
+    now = before(cells, ["dest"], ["n", "delay"])
     now["dest_landed_delay"] = (now["delay"] / now["n"]).where(now["n"] > 0)
     return now[["dest", "cell", "dest_landed_delay"]]
 
 
-def timetable(log: pd.DataFrame) -> pd.DataFrame:
+def monthly(log: pd.DataFrame) -> pd.DataFrame:
     at = log[list(TIMETABLE)].assign(
-        everything=0,
         period=log["scheduled"] // MONTH * MONTH,
-        cell=(log["landed"] // MONTH * MONTH).where(log["arr_delay"] <= MONTH),
+        cell=(log["landed"] // MONTH * MONTH).where(log["arr_delay"] <= MONTH).fillna(-1).astype("int64"),
+        n=1,
         late=(log["arr_delay"] > 15).astype("int64"),
     )
+    return at.groupby([*TIMETABLE, "period", "cell"], as_index=False)[["n", "late"]].sum()
+
+
+def timetable(counts: pd.DataFrame) -> pd.DataFrame:
+    at = counts.assign(everything=0)
     codes = at[["everything", *TIMETABLE, "period"]].drop_duplicates()
     prior = recent(at, ["everything"])
     prior["prior"] = (prior["late"] / prior["n"]).where(prior["n"] > 0)
@@ -150,11 +171,9 @@ def timetable(log: pd.DataFrame) -> pd.DataFrame:
 
 
 def recent(at: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    landed = at[at["cell"].notna()]
-    events = landed[keys].assign(cell=landed["cell"].astype("int64"), n=1, late=landed["late"])
-    events = events.groupby([*keys, "cell"], as_index=False)[["n", "late"]].sum()
+    events = at[at["cell"] >= 0].groupby([*keys, "cell"], as_index=False)[["n", "late"]].sum()
     leave = events.assign(cell=events["cell"] + 3 * MONTH, n=-events["n"], late=-events["late"])
-    asked = at[keys].drop_duplicates() if not keys else at[[*keys, "period"]].drop_duplicates()
+    asked = at[[*keys, "period"]].drop_duplicates()
     asked = asked.rename(columns={"period": "cell"}).assign(n=0, late=0)
     return before(pd.concat([events, leave, asked]), keys, ["n", "late"]).rename(columns={"cell": "period"})
 
