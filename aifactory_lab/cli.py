@@ -11,7 +11,8 @@ and exit code 2. It knows no maths.
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, ParamSpec
 
@@ -20,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aifactory_lab.device import VARIABLE
 from aifactory_lab.errors import FactoryError
 
 P = ParamSpec("P")
@@ -52,12 +54,10 @@ def run(
     """Run the decision line on real data, to its report."""
     from aifactory_lab import line, line_report
 
-    if device:
-        os.environ["AIFACTORY_DEVICE"] = device
     console = Console()
-    finished = line.run(
-        workspace, copies=copies, say=functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    )
+    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    with _asked(device):
+        finished = line.run(workspace, copies=copies, say=say)
     path = line_report.write(finished)
     made = line_report.stations(finished)
     caption = line_report.caption(finished)
@@ -69,6 +69,21 @@ def run(
     console.print(table)
     console.print(f"\nReport: {path} (open it in any browser; it needs no network)", highlight=False, soft_wrap=True)
     console.print("Lab:    make lab, then 00_start_here.ipynb", highlight=False)
+
+
+@contextmanager
+def _asked(device: str) -> Iterator[None]:
+    """Ask for a device in the environment, where every room and every child process looks, for one command."""
+    before = os.environ.get(VARIABLE)
+    if device:
+        os.environ[VARIABLE] = device
+    try:
+        yield
+    finally:
+        if device and before is None:
+            del os.environ[VARIABLE]
+        elif device and before is not None:
+            os.environ[VARIABLE] = before
 
 
 @app.command()

@@ -138,6 +138,7 @@ def test_command_line_says_mistakes_in_one_message(tmp_path):
     assert result.exit_code == 2
     assert "a GPU was asked for" in result.output
     assert "Traceback" not in result.output
+    assert os.environ.get("AIFACTORY_DEVICE") != "gpu", "a command asks for itself alone"
     result = CliRunner().invoke(app, ["run", "--workspace", str(tmp_path), "--copies", "0"])
     assert result.exit_code == 2
 
