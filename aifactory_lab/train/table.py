@@ -122,11 +122,17 @@ class Table:
         return slices[part]
 
     def rows(self, part: Slice, start: int = 0, length: int | None = None) -> Rows:
-        """Read one slice, or a piece of it, into memory: 4 bytes per value."""
+        """Read one slice, or a piece of it, into memory: 4 bytes per value, ordered by time.
+
+        A streamed table lies on disk in whatever order its pieces were finished, and subsampling sees the order: it
+        is fixed here (time, then a hash of the row), so that the same rows always give the same model.
+        """
         chosen = [pl.col(name).cast(pl.Float32) for name in self.columns]
-        roles = [pl.col(self.spec.target).cast(pl.Int8).alias("_y"), pl.col(self.spec.time).dt.date().alias("_day")]
+        time = pl.col(self.spec.time)
+        roles = [pl.col(self.spec.target).cast(pl.Int8).alias("_y"), time.alias("_time"), time.dt.date().alias("_day")]
         piece = self.lazy.filter(self.where(part)).select(*chosen, *roles).slice(start, length)
         frame = piece.collect(engine="streaming")
+        frame = frame.sort("_time", pl.struct(pl.all()).hash(seed=0))
         x = np.ascontiguousarray(frame.select(self.columns).to_numpy(), dtype=np.float32)
         return Rows(x, frame["_y"].to_numpy(), frame["_day"].to_numpy())
 

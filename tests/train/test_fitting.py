@@ -102,6 +102,20 @@ def test_shuffled_test_labels_change_no_model(features, tmp_path):
     assert blind.scores["auc"].value == pytest.approx(1 - honest.scores["auc"].value)
 
 
+def test_the_order_of_rows_on_disk_changes_nothing(features, tmp_path):
+    shuffled = tmp_path / "shuffled"
+    shuffled.mkdir()
+    (shuffled / "features.json").write_bytes((features / "features.json").read_bytes())
+    table = pl.read_parquet(features / "features.parquet")
+    table.sample(fraction=1.0, shuffle=True, seed=1).write_parquet(shuffled / "features.parquet")
+    runs = [
+        train.fit(folder, out=tmp_path / folder.name, device="cpu", threads=1, rounds=30)
+        for folder in (features, shuffled)
+    ]
+    assert runs[0].scores == runs[1].scores
+    assert runs[0].bundle.file.read_bytes() == runs[1].bundle.file.read_bytes()
+
+
 def test_extra_lineage_is_kept(features, tmp_path):
     result = train.fit(
         features, "logistic_regression", out=tmp_path, device="cpu", groups=("schedule",), lineage={"recipe": "flights"}
