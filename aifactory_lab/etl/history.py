@@ -19,6 +19,7 @@ whole numbers, so they are the same in any order.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import polars as pl
 
@@ -30,6 +31,8 @@ LANDED_BACK = 360  # minutes: how far back landings count
 GIVE_UP = 240  # minutes: a flight that has not left by then counts as cancelled, no more as overdue
 CAP = 300  # minutes: a flight delayed by a day says no more about the airport than one delayed by five hours
 NEAR = 1_440  # minutes: an aircraft's previous leg counts if it was scheduled within a day before
+# What happens after a flight was due counts on the boards for hours; a delay of up to 28 days is seen in full.
+REACH = timedelta(days=29)
 AIRLINE = ("origin", "carrier")
 
 

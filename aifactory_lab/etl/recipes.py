@@ -28,19 +28,25 @@ Hold = Callable[[pl.LazyFrame], pl.LazyFrame]
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a row's features look: at rows of `tables` whose `column` (ISO text) is within reach of its own."""
+    """How far a row's features look: at rows of `tables` whose `column` (ISO text) is within reach of its own.
+
+    Only steps that are `far` look as far as `before`; the others look back `near`, by `minute` (since 1970, UTC).
+    """
 
     column: str
     tables: tuple[str, ...]
     before: timedelta
     after: timedelta
+    minute: str
+    near: timedelta
 
 
 @dataclass(frozen=True)
 class Step:
     """One named transformation: reads the tables made so far, raw ones included, and makes or replaces one.
 
-    `shared` says that several later steps read what it makes: an engine may compute it once and hold it.
+    `shared` says that several later steps read what it makes: an engine may compute it once and hold it. `far` says
+    that it looks as far as the recipe's reach; steps that do not may be given fewer rows once a table is held.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Step:
     makes: str
     function: Callable[[Tables], pl.LazyFrame]
     shared: bool = False
+    far: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,10 @@ class Recipe:
     reach: Reach | None = None
     whole: bool = True
 
-    def query(self, raw: Tables, hold: Hold | None = None) -> pl.LazyFrame:
+    def query(self, raw: Tables, hold: Hold | None = None, near: Hold | None = None) -> pl.LazyFrame:
         """Return the lazy query over raw tables; nothing is read yet, unless `hold` computes shared tables.
+
+        `near` cuts the recipe's table, once it is held, to the rows that steps which are not `far` look at.
 
         Raises
         ------
@@ -96,9 +105,13 @@ class Recipe:
         if self.table not in tables:
             msg = f"recipe {self.name!r} starts from the table {self.table!r}; there are: {', '.join(tables)}"
             raise DataError(msg)
+        far: dict[str, pl.LazyFrame] = {}
         for step in self.steps:
-            made = step.function(tables)
+            made = step.function(tables | far if step.far else tables)
             tables[step.makes] = hold(made) if hold and step.shared else made
+            if near and step.shared and step.makes == self.table:
+                far = {self.table: tables[self.table]}
+                tables[self.table] = near(tables[self.table])
         return self._output(tables[self.table]) if self.whole else tables[self.steps[-1].makes]
 
     def until(self, step: str) -> Self:
@@ -201,7 +214,7 @@ def flights() -> Recipe:
             Step("congestion", "scheduled departures by origin and hour", "hours", steps.congestion),
             Step("departures", "delays and overdue flights, every half hour", "board", history.board),
             Step("landings", "delays at the destination, every three hours", "landings", history.landings),
-            Step("counts", "landed and late flights, every four weeks", "counts", encoding.monthly, shared=True),
+            Step("counts", "landed and late flights, every four weeks", "counts", encoding.monthly, True, far=True),
             Step("encodings", "share of late flights by category, every four weeks", "timetable", encoding.timetable),
             Step("previous leg", "how late the aircraft is known to be", "flights", history.previous_leg),
             Step("planes", "seats, engines and age of the plane", "flights", steps.join_planes),
@@ -211,7 +224,9 @@ def flights() -> Recipe:
         spec=spec,
         keys=("sched_dep", "carrier", "flight", "tailnum", "origin", "dest"),
         contract=FLIGHTS,
-        reach=Reach("time_hour", ("flights", "weather"), before=encoding.REACH, after=timedelta(hours=2)),
+        reach=Reach(
+            *("time_hour", ("flights", "weather")), encoding.REACH, timedelta(hours=2), "scheduled", history.REACH
+        ),
     )
 
 

@@ -47,7 +47,9 @@ class Slice:
         high = None if self.end is None else (_midnight(self.end) + reach.after).strftime(FORMAT)
         near = {name: _between(raw[name], reach.column, low, high) for name in reach.tables if name in raw}
         start, end = (None if day is None else _midnight(day) for day in (self.start, self.end))
-        return _between(recipe.query({**raw, **near}, hold), recipe.spec.time, start, end)
+        minute = None if start is None else int((start - reach.near).timestamp()) // 60
+        query = recipe.query({**raw, **near}, hold, lambda held: hold(_between(held, reach.minute, minute, None)))
+        return _between(query, recipe.spec.time, start, end)
 
 
 def hold(frame: pl.LazyFrame) -> pl.LazyFrame:
@@ -88,7 +90,10 @@ def write(recipe: Recipe, raw: RawMaterial, slices: list[Slice], path: Path) -> 
             writer.close()
 
 
-def _between(frame: pl.LazyFrame, column: str, low: str | datetime | None, high: str | datetime | None) -> pl.LazyFrame:
+Edge = str | int | datetime | None
+
+
+def _between(frame: pl.LazyFrame, column: str, low: Edge, high: Edge) -> pl.LazyFrame:
     frame = frame if low is None else frame.filter(pl.col(column) >= low)
     return frame if high is None else frame.filter(pl.col(column) < high)
 
