@@ -62,7 +62,7 @@ def _scores(metrics: Mapping[str, Any]) -> list[str]:
     base = metrics["base_rate"]
     return [
         "## How good it is",
-        "On rows later than every row it learned from; intervals are 95 %, by drawing whole days.",
+        "On the test rows, which chose nothing in this training; intervals are 95 %, by drawing whole days (UTC).",
         "",
         "| score | value |",
         "| --- | --- |",

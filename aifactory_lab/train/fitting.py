@@ -1,8 +1,8 @@
 """The training station: a feature table becomes a verified model folder with its scores.
 
 The model learns on the earlier part of the training rows; the later part stops it early and chooses the decision
-threshold by cost; then it is trained again on both parts and scored once on the test rows, which nothing before
-has seen. This module does not know what the features mean, nor who will use the model.
+threshold by cost; then it is trained again on both parts and scored once on the test rows, which choose nothing
+here. (The house's parameters were once chosen by people who had seen such scores.) This module does not know what the features mean, nor who will use the model.
 
 `fit` writes into `out`: `bundle/` (the model), `predictions.parquet` (validation and test rows),
 `history.parquet` (loss per round) and `result.json`, which comes last.
