@@ -120,7 +120,7 @@ FLIGHTS = Contract(
                 Column("sched_arr_time", "integer", nullable=False, minimum=0, maximum=2400),
                 Column("arr_delay", "integer"),
                 Column("carrier", "text", nullable=False),
-                Column("flight", "integer", nullable=False),
+                Column("flight", "integer", nullable=False, minimum=1, maximum=9999),
                 Column("tailnum", "text"),
                 Column("origin", "text", nullable=False),
                 Column("dest", "text", nullable=False),

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psutil
 
 from aifactory_lab import device
 from aifactory_lab.datasets.material import RawMaterial
@@ -31,7 +30,7 @@ from aifactory_lab.etl.features import SPEC, TABLE
 from aifactory_lab.etl.progress import counting, growing
 from aifactory_lab.etl.recipes import Recipe
 from aifactory_lab.measure import Meter, StationReport
-from aifactory_lab.workspace import write_aside
+from aifactory_lab.workspace import sweep, write_aside
 
 
 @dataclass(frozen=True)
@@ -185,6 +184,4 @@ def _clear(out: Path) -> None:
     """Make the folder, and take away what an earlier run has left: its specification, a killed one's fragments."""
     out.mkdir(parents=True, exist_ok=True)
     (out / SPEC).unlink(missing_ok=True)
-    for fragment in out.glob(f".{TABLE}.partial-*"):
-        if not psutil.pid_exists(int(fragment.name.rpartition("-")[2])):
-            fragment.unlink()
+    sweep(out, TABLE)

@@ -148,11 +148,15 @@ def previous_leg(tables: Tables) -> pl.LazyFrame:
     if it has left; else how long it has been overdue. `leg_slack`: minutes between this departure and the
     earliest time that the aircraft could be back (twice the scheduled block, plus that delay). Null for the
     first leg within a day and for flights without a tail number.
+
+    The log names the aircraft that flew in the end, not the one that was planned. Where the plan left no time to
+    fly there and back, the aircraft was changed later, most often because the flight was late already (72 % of
+    them): such a leg would tell the future, and is left out. A change between two feasible plans stays unseen.
     """
     names = ("scheduled", "left", "landed", "block")
     flights = tables["flights"].with_columns(_shifted(name).alias(f"_{name}") for name in names)
     now, due, left, landed, block = (pl.col(name) for name in ("scheduled", *(f"_{name}" for name in names)))
-    near = pl.col("tailnum").is_not_null() & (now - due <= NEAR)
+    near = pl.col("tailnum").is_not_null() & (now - due <= NEAR) & (now - due > 2 * block)
     known = pl.when(landed < now).then(landed - due - block).when(left < now).then(left - due).otherwise(now - due)
     return flights.with_columns(
         pl.when(near).then(known).alias("leg_delay"),

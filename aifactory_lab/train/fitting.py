@@ -2,7 +2,8 @@
 
 The model learns on the earlier part of the training rows; the later part stops it early and chooses the decision
 threshold by cost; then it is trained again on both parts and scored once on the test rows, which choose nothing
-here. (The house's parameters were once chosen by people who had seen such scores.) This module does not know what the features mean, nor who will use the model.
+here. (The house's parameters were once chosen by people who had seen such scores.) This module does not know what
+the features mean, nor who will use the model.
 
 `fit` writes into `out`: `bundle/` (the model), `predictions.parquet` (validation and test rows),
 `history.parquet` (loss per round) and `result.json`, which comes last.

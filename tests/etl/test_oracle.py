@@ -79,6 +79,7 @@ def edges(log: pd.DataFrame) -> dict[str, pd.Series]:
         "previous leg in the air": (before["left"] < at) & (before["landed"] > at),
         "previous leg lands this very minute": before["landed"] == at,
         "previous leg in the evening before": (gap < DAY) & (local < 9) & (gap > local * 60),
+        "no time to fly there and back": gap <= 2 * legs["block"].shift(1),
         "same aircraft, same minute": log.duplicated(["tailnum", "instant"], keep=False) & log["tailnum"].notna(),
         "islands": log["dest"].isin(PUERTO_RICO),
         "night of the time change": date.isin([309, 1102]) & (local >= 21) | date.isin([310, 1103]) & (local <= 6),
@@ -143,9 +144,9 @@ def leg(flight, log: pd.DataFrame) -> dict[str, float]:
     now = flight.instant
     same = log[log["tailnum"] == flight.tailnum]
     before = same[(same["instant"] < now) | (same["instant"] == now) & (same["flight"] < flight.flight)]
-    if before.empty or now - before["instant"].max() > DAY:
+    last = None if before.empty else before.iloc[-1]
+    if last is None or not 2 * last.block < now - last.instant <= DAY:
         return dict.fromkeys(("leg_delay", "leg_slack", "leg_gap"), np.nan)
-    last = before.iloc[-1]
     delay = now - last.instant  # overdue, or cancelled without our knowing
     if last.landed < now:
         delay = last.arr_delay

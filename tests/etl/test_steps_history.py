@@ -66,7 +66,7 @@ def test_landings_equal_a_plain_count_over_the_log(log):
 @pytest.mark.parametrize(
     ("left", "landed", "known", "why"),
     [
-        (110, 210, 10, "it has landed: its arrival delay"),
+        (110, 190, 10, "it has landed: its arrival delay"),
         (150, 290, 50, "it has left but not landed: its departure delay"),
         (300, 400, 180, "it has not left: overdue since its time"),
         (None, None, 180, "cancelled looks like overdue"),
@@ -74,12 +74,19 @@ def test_landings_equal_a_plain_count_over_the_log(log):
     ],
 )
 def test_a_previous_leg_counts_as_far_as_it_has_happened(left, landed, known, why):
-    legs = {"tailnum": ["N1", "N1"], "flight": [1, 2], "scheduled": [100, 280], "block": [100, 90]}
+    legs = {"tailnum": ["N1", "N1"], "flight": [1, 2], "scheduled": [100, 280], "block": [80, 90]}
     frame = pl.LazyFrame({**legs, "left": [left, 280], "landed": [landed, 370]})
     found = history.previous_leg({"flights": frame}).sort("scheduled").collect()
     assert found["leg_delay"].to_list() == [None, known], why
     assert found["leg_gap"].to_list() == [None, 180]
-    assert found["leg_slack"].to_list() == [None, 180 - 200 - known]
+    assert found["leg_slack"].to_list() == [None, 180 - 160 - known]
+
+
+def test_a_leg_that_could_not_be_back_in_time_betrays_a_changed_aircraft_and_is_left_out():
+    legs = {"tailnum": ["N1", "N1"], "flight": [1, 2], "scheduled": [100, 280], "block": [90, 90]}
+    frame = pl.LazyFrame({**legs, "left": [110, 280], "landed": [190, 370]})
+    found = history.previous_leg({"flights": frame}).sort("scheduled").collect()
+    assert found.select("leg_delay", "leg_gap", "leg_slack").rows() == [(None, None, None)] * 2
 
 
 def test_flights_without_a_tail_number_have_no_previous_leg():
