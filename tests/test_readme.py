@@ -46,6 +46,12 @@ def test_nothing_was_left_to_fill_in():
     assert not re.search(r"\b(TODO|TBD|FIXME|LESSONS|MEASURED)\b", README)
 
 
+def test_every_setting_is_documented():
+    code = "".join(path.read_text() for path in (ROOT / "aifactory_lab").rglob("*.py"))
+    used = set(re.findall(r"AIFACTORY_[A-Z_]+", code))
+    assert used == set(re.findall(r"`(AIFACTORY_[A-Z_]+)`", README))
+
+
 def test_paths_that_the_readme_names_exist():
     for path in re.findall(r"`((?:aifactory_lab|datasets|notebooks|tests)/[\w./-]+)`", README):
         assert (ROOT / path).exists(), path
