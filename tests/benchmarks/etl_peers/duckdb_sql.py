@@ -131,7 +131,7 @@ WITH shifted AS (
   SELECT *, lag(scheduled) OVER w AS s, lag(leave) OVER w AS l, lag(land) OVER w AS a, lag(block) OVER w AS b FROM log
   WINDOW w AS (PARTITION BY tailnum ORDER BY scheduled * 100000 + flight)),
 known AS (
-  SELECT *, tailnum IS NOT NULL AND scheduled - s <= 1440 AS near,
+  SELECT *, tailnum IS NOT NULL AND scheduled - s <= 1440 AND scheduled - s > 2 * b AS near,
     CASE WHEN a < scheduled THEN a - s - b WHEN l < scheduled THEN l - s ELSE scheduled - s END AS k FROM shifted)
 SELECT *EXCLUDE (s, l, a, b, near, k), CASE WHEN near THEN k END AS leg_delay,
   CASE WHEN near THEN scheduled - s - 2 * b - k END AS leg_slack, CASE WHEN near THEN scheduled - s END AS leg_gap

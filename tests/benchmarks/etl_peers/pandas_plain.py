@@ -182,7 +182,7 @@ def legs(log: pd.DataFrame) -> pd.DataFrame:
     f = log.sort_values(["tailnum", "scheduled", "flight"])
     s, left, landed, block = (f.groupby("tailnum")[c].shift() for c in ("scheduled", "left", "landed", "block"))
     gap = f["scheduled"] - s
-    near = f["tailnum"].notna() & (gap <= 1440)
+    near = f["tailnum"].notna() & (gap <= 1440) & (gap > 2 * block)
     known = np.where(landed < f["scheduled"], landed - s - block, np.where(left < f["scheduled"], left - s, gap))
     f["leg_delay"] = pd.Series(known, index=f.index).where(near)
     f["leg_slack"] = (gap - 2 * block - known).where(near)
