@@ -31,7 +31,7 @@ def page(run: line.Run) -> Page:
         subtitle=f"Will a flight arrive more than 15 minutes late? Engine: {run.device}.",
         tiles=_tiles(run),
         sections=sections,
-        footer="Rates are of this machine and this run; a reused station shows the run that made it.",
+        footer="Rates are of this machine.",
     )
 
 
@@ -52,7 +52,8 @@ def caption(run: line.Run) -> str:
         f"floor: bytes ÷ measured bandwidth (disk read {machine.disk_read / 1e9:.1f} GB/s, write"
         f" {machine.disk_write / 1e9:.1f} GB/s, memory {machine.memory / 1e9:.1f} GB/s)"
     )
-    return "; ".join(part for part in (floor, price, f"energy: {energy}" if energy else "") if part) + "."
+    reused = "* reused, with the figures of the run that made it" if any(r.reused for r in run.reports) else ""
+    return "; ".join(part for part in (reused, floor, price, f"energy: {energy}" if energy else "") if part) + "."
 
 
 def rate(value: float) -> str:
@@ -66,7 +67,7 @@ def rate(value: float) -> str:
 def _row(report: StationReport) -> list[str]:
     share, joules = report.share_of_floor, report.joules
     return [
-        report.station + (" (reused)" if report.reused else ""),
+        report.station + (" *" if report.reused else ""),
         f"{report.made:,} {report.unit}",
         f"{report.seconds:.2f}",
         rate(report.rate),
