@@ -89,7 +89,7 @@ def _tiles(run: line.Run) -> list[Tile]:
         Tile(f"{run.result.scores['auc'].value:.3f}", "AUC on three months never seen, known before push-back"),
         Tile(f"{rate(score.rate)}/s", "predictions, in batches, file to file"),
         Tile(f"{rate(load.throughput)}/s", f"HTTP requests, {load.concurrency} clients, p99 {load.p99_ms:.0f} ms"),
-        Tile(f"${per_million:.4f}", "per million batch predictions, at the assumed price"),
+        Tile(f"${per_million:.2g}", "per million batch predictions, at the assumed price"),
     ]
 
 

@@ -103,8 +103,9 @@ class StationReport:
     def __str__(self) -> str:
         floor = "" if self.share_of_floor is None else f", {self.share_of_floor:.1%} of the floor rate"
         again = " (reused)" if self.reused else ""
+        rate = f"{self.rate:,.0f}" if self.rate >= 10 else f"{self.rate:.2g}"
         return (
-            f"{self.station}: {self.made:,} {self.unit} in {self.seconds:.2f} s = {self.rate:,.0f} {self.unit}/s"
+            f"{self.station}: {self.made:,} {self.unit} in {self.seconds:.2f} s = {rate} {self.unit}/s"
             f"{floor}, {self.cpu_seconds:.1f} CPU-s, peak {self.peak_memory_bytes / 2**20:,.0f} MiB,"
             f" ${self.dollars:.6f} on {self.device}{again}"
         )

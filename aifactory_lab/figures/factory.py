@@ -28,7 +28,8 @@ def floors(reports: Sequence[StationReport]) -> go.Figure:
         figure.add_bar(y=names, x=values, name=name, orientation="h", marker_color=colour, text=text, cliponaxis=False)
     figure.update_traces(textposition="outside")
     figure.update_xaxes(type="log")
-    return layout(figure, "How far from the machine's limit", x="seconds (log scale)", height=120 + 62 * len(kept))
+    layout(figure, "How far from the machine's limit", x="seconds (log scale)", height=120 + 62 * len(kept))
+    return figure.update_layout(margin_r=56)  # room for the text beside the longest bar
 
 
 def stations(reports: Sequence[StationReport]) -> go.Figure:
