@@ -16,7 +16,7 @@ import polars as pl
 
 from aifactory_lab.etl.features import TABLE, FeatureSpec
 
-SAMPLE_ROWS = 100_000  # evenly spaced rows for quantiles: the error of a decile is then about 0.1 % of the rows
+SAMPLE_ROWS = 300_000  # up to twice as many are read whole: the same answer in whatever order they lie
 BINS = 10
 # Below 0.1 no change, above 0.25 a major one (N. Siddiqi, Credit Risk Scorecards, 2006).
 PSI_MOVED, PSI_SHIFTED = 0.1, 0.25
