@@ -83,13 +83,13 @@ def _tiles(run: line.Run) -> list[Tile]:
     by_name = {report.station: report for report in run.reports}
     load = _load(run)
     score = by_name["score"]
-    per_million = score.dollars / max(score.made, 1) * 1e6
+    per_billion = score.dollars / max(score.made, 1) * 1e9
     return [
         Tile(f"{rate(by_name['etl'].rate)}/s", "rows refined, from raw records to features"),
         Tile(f"{run.result.scores['auc'].value:.3f}", "AUC on three months never seen, known before push-back"),
         Tile(f"{rate(score.rate)}/s", "predictions, in batches, file to file"),
         Tile(f"{rate(load.throughput)}/s", f"HTTP requests, {load.concurrency} clients, p99 {load.p99_ms:.0f} ms"),
-        Tile(f"${per_million:.2g}", "per million batch predictions, at the assumed price"),
+        Tile(f"${per_billion:.2g}", "per billion batch predictions, at the assumed price"),
     ]
 
 
