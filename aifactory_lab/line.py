@@ -9,7 +9,6 @@ and what they hand on; how each works, it leaves to its room.
 ['ingest', 'etl', 'train', 'ladder', 'score', 'serve']
 """
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -173,7 +172,7 @@ def _etl(folder: Path, raw: RawMaterial, done: Done) -> StationReport:  # noqa: 
 
 
 def _train(folder: Path, raw: RawMaterial, done: Done) -> StationReport:
-    lineage = {"raw": raw.name, "raw_sha256": raw.content_hash(), "recipe": "flights"}
+    lineage = {"raw": raw.name, "raw_sha256": done["ingest"].report.details["sha256"], "recipe": "flights"}
     scratch = Workspace(done["etl"].folder.parent).scratch("train", [done["etl"].key])
     report = train.fit(done["etl"].folder, out=folder, checkpoint=scratch, lineage=lineage).report
     shutil.rmtree(scratch, ignore_errors=True)  # the checkpoints have done their work
@@ -204,13 +203,12 @@ def _serve(folder: Path, raw: RawMaterial, done: Done) -> StationReport:  # noqa
         found = serve.load.test(server.url, rows, concurrency=CONCURRENCY, seconds=LOAD_SECONDS, slo_ms=SLO_MS)
         answered = found.statuses.get("200", 0)
         meter.count(answered, memory_bytes=answered * 4 * len(bundle.names), **found.to_dict())
-    (folder / "load.json").write_text(json.dumps(found.to_dict()))
     return replace(meter.report, seconds=found.seconds)  # the clients' own clock, without starting them
 
 
 STATIONS = (
     Station("ingest", (), _ingest),
-    Station("etl", (), _etl),
+    Station("etl", ("ingest",), _etl),
     Station("train", ("etl",), _train),
     Station("ladder", ("etl",), _ladder),
     Station("score", ("etl", "train"), _score),

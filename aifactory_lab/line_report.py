@@ -147,7 +147,8 @@ def _serving(run: line.Run) -> Section:
 def _lineage(run: line.Run) -> Section:
     done = run.artefacts
     model = f"model, version {run.version}"
-    products = [("raw material", run.raw.content_hash()), ("features", done["etl"].key), (model, done["train"].key)]
+    raw = done["ingest"].report.details["sha256"]
+    products = [("raw material", raw), ("features", done["etl"].key), (model, done["train"].key)]
     products.append(("predictions", done["score"].key))
     words = [f"The registry's own pages: {run.registry.ui_command}"]
     return Section("Lineage", words, figures=[factory.lineage(products)])

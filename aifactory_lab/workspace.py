@@ -6,6 +6,7 @@ holds the size and sha256 of every file. What was half written, or changed since
 workspace does not know what the stations make.
 
 >>> import tempfile
+>>> from aifactory_lab.measure import Meter
 >>> workspace = Workspace(tempfile.mkdtemp())
 >>> def build(folder):
 ...     with Meter("hello", unit="words") as meter:
@@ -33,13 +34,12 @@ from typing import Any, BinaryIO
 import psutil
 
 from aifactory_lab.errors import WorkspaceError
-from aifactory_lab.measure import Meter, StationReport
+from aifactory_lab.measure import StationReport
 
 VARIABLE = "AIFACTORY_WORKSPACE"
 MANIFEST = "manifest.json"
 LEDGER = "ledger.jsonl"
 STATIONS = ("datasets", "etl", "train", "serve")
-__all__ = ["Artefact", "Meter", "Workspace", "file_hash", "files_hash", "write_aside"]
 
 
 @dataclass(frozen=True)
