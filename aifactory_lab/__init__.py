@@ -31,6 +31,7 @@ __all__ = [
     "report",
     "roofline",
     "serve",
+    "telemetry",
     "train",
     "workspace",
 ]

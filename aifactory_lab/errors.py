@@ -44,6 +44,10 @@ class WorkspaceError(FactoryError):
     """The run folder cannot be read or written."""
 
 
+class TelemetryError(FactoryError):
+    """A source of readings cannot be opened, or a recording cannot be read."""
+
+
 class MissingPackageError(FactoryError, ImportError):
     """An optional package is not installed."""
 

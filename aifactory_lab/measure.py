@@ -19,9 +19,9 @@ from typing import Any, Self
 import psutil
 
 from aifactory_lab import device
-from aifactory_lab.energy import Energy
 from aifactory_lab.errors import FactoryError
 from aifactory_lab.roofline import Roofline
+from aifactory_lab.telemetry.energy import Energy
 
 PRICE_VARIABLE = "AIFACTORY_DOLLARS_PER_CORE_HOUR"
 # An assumption to edit, not a measurement: AWS m7i.large, on demand, us-east-1, $0.1008/h for 2 vCPU.

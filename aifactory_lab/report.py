@@ -18,8 +18,8 @@ import jinja2
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from aifactory_lab.aside import write_text
 from aifactory_lab.figures.theme import CONFIG
-from aifactory_lab.workspace import write_text
 
 
 @dataclass(frozen=True)

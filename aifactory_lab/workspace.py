@@ -17,22 +17,18 @@ workspace does not know what the stations make.
 (False, True)
 """
 
-import glob
 import hashlib
 import json
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import psutil
-
+from aifactory_lab.aside import sweep, write_text
 from aifactory_lab.errors import WorkspaceError
 from aifactory_lab.measure import StationReport
 
@@ -205,46 +201,6 @@ def files_hash(paths: Sequence[Path | str]) -> str:
     found = sorted(q for p in map(Path, paths) for q in (p.rglob("*") if p.is_dir() else [p]) if q.is_file())
     lines = [f"{path.name} {file_hash(path)}" for path in found]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-@contextmanager
-def write_aside(path: Path | str) -> Iterator[Path]:
-    """Yield a path to write; on success it becomes `path` in one step, on failure nothing is left.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
-    >>> with write_aside(target) as aside:
-    ...     _ = aside.write_text("1 2 3")
-    >>> target.read_text()
-    '1 2 3'
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path.parent, path.name)
-    aside = path.with_name(f".{path.name}.partial-{threading.get_ident()}-{os.getpid()}")
-    try:
-        yield aside
-        with aside.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def sweep(folder: Path, name: str = "*") -> None:
-    """Remove what killed processes left half-written in a folder; what a living one is writing stays."""
-    for left in folder.glob(f".{name if name == '*' else glob.escape(name)}.partial-*"):
-        pid = left.name.rpartition("-")[2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file aside, then rename it."""
-    with write_aside(path) as aside:
-        aside.write_text(text)
 
 
 def _entry(path: Path) -> dict[str, Any]:

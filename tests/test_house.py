@@ -11,8 +11,20 @@ import aifactory_lab
 
 PACKAGE = Path(aifactory_lab.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ORDER = ["errors", "device", "energy", "roofline", "measure", "workspace", "datasets", "etl", "train", "serve"]
-TOP = ["figures", "report", "line", "line_report", "doctor", "cli"]
+ORDER = [
+    "errors",
+    "aside",
+    "device",
+    "telemetry",
+    "roofline",
+    "measure",
+    "workspace",
+    "datasets",
+    "etl",
+    "train",
+    "serve",
+]
+TOP = ["figures", "report", "line", "line_report", "doctor", "widgets", "cells", "dash", "cli"]
 HEAVY = ("polars", "numpy", "pandas", "sklearn", "xgboost", "mlflow", "plotly", "dask", "fastapi", "pooch")
 
 

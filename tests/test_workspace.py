@@ -13,18 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aifactory_lab.aside import write_aside
 from aifactory_lab.errors import WorkspaceError
 from aifactory_lab.measure import Meter
-from aifactory_lab.workspace import (
-    LEDGER,
-    MANIFEST,
-    VARIABLE,
-    Workspace,
-    content_key,
-    default_root,
-    files_hash,
-    write_aside,
-)
+from aifactory_lab.workspace import LEDGER, MANIFEST, VARIABLE, Workspace, content_key, default_root, files_hash
 
 
 def builder(text: str = "steel", calls: list | None = None):

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import polars as pl
 
+from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.datasets.material import RawMaterial
 from aifactory_lab.errors import DataError
-from aifactory_lab.workspace import file_hash, files_hash, write_aside, write_text
+from aifactory_lab.workspace import file_hash, files_hash
 
 MOVED = ("flights", "weather")
 FIRST_YEAR, LAST_YEAR = 2013, 9998  # four digits in the text of `time_hour`, which reaches into the next year

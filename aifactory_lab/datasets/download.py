@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from aifactory_lab.aside import write_text
 from aifactory_lab.errors import DataError
-from aifactory_lab.workspace import write_text
 
 if TYPE_CHECKING:
     import requests

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import polars as pl
 
+from aifactory_lab.aside import write_text
 from aifactory_lab.datasets import places
 from aifactory_lab.datasets.copies import shift
-from aifactory_lab.workspace import file_hash, write_text
+from aifactory_lab.workspace import file_hash
 
 TABLES = ("flights", "weather", "planes", "airports", "airlines")
 FLIGHT_KEY = ("year", "month", "day", "carrier", "flight", "origin")

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from aifactory_lab.aside import write_text
 from aifactory_lab.datasets import places
 from aifactory_lab.datasets.download import Resumable
 from aifactory_lab.errors import DataError
-from aifactory_lab.workspace import file_hash, write_text
+from aifactory_lab.workspace import file_hash
 
 LOCK = "lock.json"
 CACHE_FOLDER = "remote"

@@ -23,6 +23,7 @@ from typing import Any
 import polars as pl
 
 from aifactory_lab import device
+from aifactory_lab.aside import sweep, write_aside
 from aifactory_lab.datasets.material import RawMaterial
 from aifactory_lab.errors import DeviceError, FactoryError, WorkspaceError, require
 from aifactory_lab.etl import contracts, slices
@@ -30,7 +31,6 @@ from aifactory_lab.etl.features import SPEC, TABLE
 from aifactory_lab.etl.progress import counting, growing
 from aifactory_lab.etl.recipes import Recipe
 from aifactory_lab.measure import Meter, StationReport
-from aifactory_lab.workspace import sweep, write_aside
 
 
 @dataclass(frozen=True)

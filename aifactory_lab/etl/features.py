@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from aifactory_lab.aside import write_text
 from aifactory_lab.errors import DataError
-from aifactory_lab.workspace import write_text
 
 TABLE = "features.parquet"
 SPEC = "features.json"

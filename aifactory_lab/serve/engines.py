@@ -20,10 +20,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from aifactory_lab import device
+from aifactory_lab.aside import write_aside
 from aifactory_lab.errors import FactoryError, ModelError, require
 from aifactory_lab.serve.rows import Rows
 from aifactory_lab.train.bundle import Bundle
-from aifactory_lab.workspace import file_hash, write_aside
+from aifactory_lab.workspace import file_hash
 
 CACHE_VARIABLE = "AIFACTORY_CACHE"
 CACHE = "~/.cache/aifactory_lab"

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from aifactory_lab.aside import write_aside
 from aifactory_lab.errors import DataError
 from aifactory_lab.etl.features import SPEC, TABLE, FeatureSpec
 from aifactory_lab.measure import Meter, StationReport
 from aifactory_lab.serve.predictor import Predictor
 from aifactory_lab.serve.rows import check_schema, from_arrow, infinite
 from aifactory_lab.train.bundle import Bundle
-from aifactory_lab.workspace import write_aside
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -30,7 +30,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from aifactory_lab.workspace import write_aside
+from aifactory_lab.aside import write_aside
 
 EVERY = 25
 PATIENCE = 30

@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from aifactory_lab.aside import write_text
 from aifactory_lab.errors import ModelError
-from aifactory_lab.workspace import file_hash, write_text
+from aifactory_lab.workspace import file_hash
 
 FORMAT = 1
 MANIFEST = "bundle.json"

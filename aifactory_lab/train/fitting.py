@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from aifactory_lab import __version__
 from aifactory_lab import device as devices
+from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.errors import ModelError
 from aifactory_lab.measure import Meter
 from aifactory_lab.train import boosting, estimators, evaluation
@@ -31,7 +32,6 @@ from aifactory_lab.train.bundle import Bundle
 from aifactory_lab.train.evaluation import Costs, Threshold
 from aifactory_lab.train.result import BUNDLE, HISTORY, PREDICTIONS, RESULT, Result
 from aifactory_lab.train.table import VALIDATION, Rows, Slice, Table
-from aifactory_lab.workspace import write_aside, write_text
 
 PACKAGES = ("xgboost", "scikit-learn", "numpy", "polars")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aifactory_lab.energy import Energy
+from aifactory_lab.telemetry.energy import Energy
 
 
 def zone(root: Path, index: int, energy: str, most: str = "1000000") -> Path:

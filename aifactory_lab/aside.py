@@ -1,0 +1,61 @@
+"""Write aside, then rename: what is half written never looks finished.
+
+The file system's rename is one step, so a reader sees the old file or the new one, whole. What a killed process
+left is swept away by the next writer. This module does not know what the files hold.
+
+>>> import tempfile
+>>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
+>>> write_text(target, "1 2 3")
+>>> target.read_text()
+'1 2 3'
+"""
+
+import glob
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+
+@contextmanager
+def write_aside(path: Path | str) -> Iterator[Path]:
+    """Yield a path to write; on success it becomes `path` in one step, on failure nothing is left.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "numbers.txt"
+    >>> with write_aside(target) as aside:
+    ...     _ = aside.write_text("1 2 3")
+    >>> target.read_text()
+    '1 2 3'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, path.name)
+    aside = path.with_name(f".{path.name}.partial-{threading.get_ident()}-{os.getpid()}")
+    try:
+        yield aside
+        with aside.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes left half-written in a folder; what a living one is writing stays."""
+    for left in folder.glob(f".{name if name == '*' else glob.escape(name)}.partial-*"):
+        pid = left.name.rpartition("-")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file aside, then rename it."""
+    with write_aside(path) as aside:
+        aside.write_text(text)

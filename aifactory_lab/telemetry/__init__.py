@@ -1,0 +1,57 @@
+"""The plant's instruments: sources of readings, one sampler thread each, history, recordings, energy, an endpoint.
+
+`watch(source)` starts sampling; `sampler.latest` is a snapshot in which every metric is a value, unsupported, lost or
+stale; `record` keeps it in Parquet and `replay` plays it back. Telemetry watches; it does not know what is done
+with what it sees.
+
+>>> from aifactory_lab import telemetry
+>>> telemetry.METRICS["busy"].unit
+'%'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aifactory_lab.telemetry.history import History
+    from aifactory_lab.telemetry.metrics import METRICS
+    from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Reading, Snapshot, State
+    from aifactory_lab.telemetry.sampler import Sampler, samplers, watch
+    from aifactory_lab.telemetry.sources import Source
+
+_HOMES = {
+    "Entity": "readings",
+    "Facts": "readings",
+    "History": "history",
+    "Layout": "readings",
+    "METRICS": "metrics",
+    "Reading": "readings",
+    "Sampler": "sampler",
+    "Snapshot": "readings",
+    "Source": "sources",
+    "State": "readings",
+    "samplers": "sampler",
+    "watch": "sampler",
+}
+__all__ = [
+    "METRICS",
+    "Entity",
+    "Facts",
+    "History",
+    "Layout",
+    "Reading",
+    "Sampler",
+    "Snapshot",
+    "Source",
+    "State",
+    "samplers",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Open a part of the room on first use (PEP 562)."""
+    if name in _HOMES:
+        return getattr(import_module(f"aifactory_lab.telemetry.{_HOMES[name]}"), name)
+    msg = f"aifactory_lab.telemetry has no {name!r}; there are: {', '.join(__all__)}"
+    raise AttributeError(msg)
