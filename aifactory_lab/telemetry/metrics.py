@@ -23,7 +23,7 @@ class Metric:
     name, label, unit
         Its key, the words on screen, and the SI unit (``"B"``, ``"B/s"``, ``"W"``, ``"s"``, ``"%"``, …).
     kind
-        A gauge (now), a rate (since the last sample), a counter (since some start), or a bit mask.
+        A gauge (now), a rate (since the last sample), a counter (since some start), or flags: a bit mask or a code.
     top
         Full scale: a number, the name of the metric that holds it (memory_used → memory_total), or `None`.
     """
@@ -65,7 +65,7 @@ _ALL = (
     Metric("ecc_corrected", "ECC errors corrected", "", "counter"),
     Metric("ecc_uncorrected", "ECC errors uncorrected", "", "counter"),
     Metric("remapped_rows", "memory rows remapped", "", "counter"),
-    Metric("xid", "last Xid error", ""),
+    Metric("xid", "last Xid error", "", "flags"),
     Metric("throttle", "reasons for lower clocks", "", "flags"),
     Metric("sm_active", "SM active", "%", top=100.0),
     Metric("tensor_active", "tensor cores active", "%", top=100.0),
