@@ -85,7 +85,7 @@ class Packer:
         return message, [cells]
 
     def history(self, history: History, **more: Any) -> tuple[Message, Buffers]:
-        """Return many samples at once, the newest that fit: their times (float64), and their cells one after another."""
+        """Return many samples at once, the newest that fit: their times (float64), and their cells in a row."""
         most = min(MOST_HISTORY, max(1, HISTORY_BYTES // max(1, self.bytes_per_tick)))
         times, values, states = history.times[-most:], history.values[-most:], history.states[-most:]
         cells = self._cells(values, states)
