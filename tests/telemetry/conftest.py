@@ -1,0 +1,28 @@
+"""The stand-in for NVIDIA's driver, as a fixture: nothing of it is left when the test ends."""
+
+import shutil
+
+import pytest
+
+from tests.telemetry.driver import FakeDriver, unload
+
+
+@pytest.fixture
+def make_driver(tmp_path):
+    """Start drivers of any size; the last one started is the one that `pynvml` finds."""
+    if not (shutil.which("gcc") or shutil.which("cc")):
+        pytest.skip("no C compiler here to build the stand-in for NVIDIA's library (make system-deps brings gcc)")
+
+    def start(gpus: int = 8) -> FakeDriver:
+        driver = FakeDriver(tmp_path, gpus)
+        driver.preload()
+        return driver
+
+    yield start
+    unload()
+
+
+@pytest.fixture
+def driver(make_driver) -> FakeDriver:
+    """Eight H100s at rest."""
+    return make_driver(8)
