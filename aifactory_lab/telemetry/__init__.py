@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aifactory_lab.telemetry.history import History
+    from aifactory_lab.telemetry.host import HostSource
     from aifactory_lab.telemetry.metrics import METRICS
     from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Reading, Snapshot, State
     from aifactory_lab.telemetry.sampler import Sampler, samplers, watch
@@ -23,6 +24,7 @@ _HOMES = {
     "Entity": "readings",
     "Facts": "readings",
     "History": "history",
+    "HostSource": "host",
     "Layout": "readings",
     "METRICS": "metrics",
     "Reading": "readings",
@@ -38,6 +40,7 @@ __all__ = [
     "Entity",
     "Facts",
     "History",
+    "HostSource",
     "Layout",
     "Reading",
     "Sampler",
