@@ -12,6 +12,7 @@ with `figures` above them and the command line on top. Rooms open when they are 
 import os
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 # Polars gives memory back to the system after every slice and asks for it again at once; keeping it for two seconds
 # saves a sixth of the CPU-seconds of an ETL run for a tenth more memory. Read when Polars is loaded, hence here.
@@ -19,6 +20,7 @@ os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:2000")
 
 __version__ = "0.1.0"
 __all__ = [
+    "cells",
     "datasets",
     "device",
     "doctor",
@@ -43,6 +45,16 @@ def __getattr__(name: str) -> ModuleType:
         return import_module(f"aifactory_lab.{name}")
     msg = f"aifactory_lab has no room {name!r}; there are: {', '.join(__all__)}"
     raise AttributeError(msg)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Bring `%%meter` and the ledger of cells: ``%load_ext aifactory_lab``."""
+    import_module("aifactory_lab.cells").load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """End the ledger of cells: ``%unload_ext aifactory_lab``."""
+    import_module("aifactory_lab.cells").unload_ipython_extension(shell)
 
 
 def __dir__() -> list[str]:

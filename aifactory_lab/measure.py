@@ -10,24 +10,23 @@ memory, and how that compares with the machine's floor. This module does not kno
 """
 
 import os
-import threading
 import time
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
-
 from aifactory_lab import device
 from aifactory_lab.errors import FactoryError
 from aifactory_lab.roofline import Roofline
+from aifactory_lab.telemetry import journal
 from aifactory_lab.telemetry.energy import Energy
+from aifactory_lab.telemetry.usage import Usage, UsageWatch
 
 PRICE_VARIABLE = "AIFACTORY_DOLLARS_PER_CORE_HOUR"
 # An assumption to edit, not a measurement: AWS m7i.large, on demand, us-east-1, $0.1008/h for 2 vCPU.
 DOLLARS_PER_CORE_HOUR = 0.0504
-SAMPLE_SECONDS = 0.05
-CHILDREN_EVERY = 10  # samples between two looks for new child processes (a look reads all of /proc)
+PROGRESS_SECONDS = 0.5  # between two events of progress
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,8 @@ class StationReport:
         Highest resident memory of the process tree while the station ran (sampled every 50 ms).
     joules, energy_note
         Energy, or `None` and the reason.
+    gpu_busy_mean, gpu_busy_peak, gpu_memory_peak_bytes, gpu_note
+        Percent busy and bytes of the machine's GPUs, or `None` and the reason.
     floor_seconds
         The least time that the machine's bandwidth allows for the bytes moved; `None` if not counted.
     reused
@@ -63,6 +64,10 @@ class StationReport:
     memory_bytes: int = 0
     joules: float | None = None
     energy_note: str = ""
+    gpu_busy_mean: float | None = None
+    gpu_busy_peak: float | None = None
+    gpu_memory_peak_bytes: int | None = None
+    gpu_note: str = ""
     floor_seconds: float | None = None
     reused: bool = False
     details: dict[str, Any] = field(default_factory=dict)
@@ -78,6 +83,11 @@ class StationReport:
         if self.floor_seconds is None or self.seconds <= 0:
             return None
         return self.floor_seconds / self.seconds
+
+    @property
+    def joules_per_thousand(self) -> float | None:
+        """Joules per 1,000 made, `None` where energy is unknown or nothing was made."""
+        return None if self.joules is None or not self.made else 1e3 * self.joules / self.made
 
     @property
     def dollars(self) -> float:
@@ -99,6 +109,18 @@ class StationReport:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Return the report that `to_dict` described."""
         return cls(**values)
+
+    @property
+    def cost(self) -> str:
+        """What the block cost, in words, whatever it made; what cannot be known says why."""
+        energy = f"{self.joules:,.4g} J" if self.joules is not None else f"energy unknown ({self.energy_note})"
+        gpus = f"GPUs unknown ({self.gpu_note})"
+        if self.gpu_busy_mean is not None:
+            gpus = f"GPUs {self.gpu_busy_mean:.0f}% busy (peak {self.gpu_busy_peak:.0f}%)"
+        memory = f"peak {self.peak_memory_bytes / 2**20:,.0f} MiB"
+        if self.gpu_memory_peak_bytes is not None:
+            memory += f", {self.gpu_memory_peak_bytes / 2**20:,.0f} MiB on GPUs"
+        return f"{self.station}: {self.seconds:.2f} s, {self.cpu_seconds:.2f} CPU-s, {energy}, {gpus}, {memory}"
 
     def __str__(self) -> str:
         floor = "" if self.share_of_floor is None else f", {self.share_of_floor:.1%} of the floor rate"
@@ -133,21 +155,32 @@ def dollars_per_core_hour() -> float:
 class Meter:
     """Watch a block of work; afterwards `report` holds its StationReport.
 
+    While it runs, the journal says that the station is at work, so that boards can show it.
+
     Parameters
     ----------
     station, unit
-        Names for the report: ``Meter("etl", unit="rows")``.
+        Names for the report: ``Meter("etl", unit="rows")``; a bare ``Meter()`` only says what the block cost.
     device_used
         The device that did the work; by default the chosen one.
     """
 
-    def __init__(self, station: str, *, unit: str, device_used: device.Device | None = None) -> None:
+    def __init__(self, station: str = "block", *, unit: str = "runs", device_used: device.Device | None = None) -> None:
         self.station = station
         self.unit = unit
         self.device = device_used or device.current()
-        self._counts: dict[str, int] = {"made": 0, "bytes_in": 0, "bytes_out": 0, "memory_bytes": 0}
+        self._counts: dict[str, Any] = {"made": 0, "bytes_in": 0, "bytes_out": 0, "memory_bytes": 0}
         self._details: dict[str, Any] = {}
         self._report: StationReport | None = None
+        self._run, self._told, self._done = journal.new_run(), 0.0, 0
+
+    def progress(self, made: int) -> None:
+        """Say that so many more were made, for those who watch; the report counts what `count` is told."""
+        self._done += int(made)
+        now = time.perf_counter()
+        if now - self._told >= PROGRESS_SECONDS:
+            self._told = now
+            self._publish("progress", made=self._done)
 
     def count(
         self, made: int = 0, *, bytes_in: int = 0, bytes_out: int = 0, memory_bytes: int = 0, **details: Any
@@ -174,8 +207,10 @@ class Meter:
 
     def __enter__(self) -> Self:
         self._energy = Energy()
-        self._peak = _PeakMemory()
-        self._peak.start()
+        self._usage = UsageWatch()
+        self._usage.start()
+        self._token = _INNERMOST.set(self)
+        self._publish("begin")
         self._cpu = _cpu_seconds()
         self._start = time.perf_counter()
         return self
@@ -185,63 +220,44 @@ class Meter:
     ) -> None:
         seconds = time.perf_counter() - self._start
         cpu = _cpu_seconds() - self._cpu
-        peak = self._peak.stop()
-        if kind is not None:
-            return
         joules, note = self._energy.joules()
-        self._report = StationReport(
+        _INNERMOST.reset(self._token)
+        usage = self._usage.stop()
+        if kind is not None:
+            self._publish("failed", made=self._done, seconds=seconds, joules=joules)
+            return
+        self._report = self._sum_up(seconds, cpu, joules, note, usage)
+        self._publish("end", made=self._report.made, seconds=seconds, joules=joules)
+
+    def _sum_up(self, seconds: float, cpu: float, joules: float | None, note: str, usage: Usage) -> StationReport:
+        return StationReport(
             station=self.station,
             unit=self.unit,
             seconds=seconds,
             cpu_seconds=cpu,
-            peak_memory_bytes=peak,
             device=self.device.kind,
             device_reason=self.device.reason,
             joules=joules,
             energy_note=note,
             details=self._details,
-            made=self._counts["made"],
-            bytes_in=self._counts["bytes_in"],
-            bytes_out=self._counts["bytes_out"],
-            memory_bytes=self._counts["memory_bytes"],
+            **self._counts,
+            **asdict(usage),
         )
+
+    def _publish(self, kind: journal.Kind, **values: Any) -> None:
+        journal.publish(journal.Event(kind, self.station, self._run, self.unit, **values))
+
+
+_INNERMOST: ContextVar[Meter | None] = ContextVar("innermost meter", default=None)
+
+
+def progress(made: int) -> None:
+    """Tell the meter that runs around this call that so many more were made; nothing happens where none runs."""
+    meter = _INNERMOST.get()
+    if meter is not None:
+        meter.progress(made)
 
 
 def _cpu_seconds() -> float:
     times = os.times()  # ticks of 10 ms: good enough for children, too coarse for ourselves
     return time.process_time() + times.children_user + times.children_system
-
-
-class _PeakMemory(threading.Thread):
-    """Sample the resident memory of this process and its children until stopped."""
-
-    def __init__(self) -> None:
-        super().__init__(name="aifactory-peak-memory", daemon=True)
-        self._process = psutil.Process()
-        self._children: list[psutil.Process] = []
-        self._done = threading.Event()
-        self._samples = 0
-        self.peak = 0
-        self._sample()
-
-    def run(self) -> None:
-        while not self._done.wait(SAMPLE_SECONDS):
-            self._sample()
-
-    def stop(self) -> int:
-        self._done.set()
-        self.join()
-        self._sample()
-        return self.peak
-
-    def _sample(self) -> None:
-        if self._samples % CHILDREN_EVERY == 0:
-            self._children = self._process.children(recursive=True)
-        self._samples += 1
-        total = self._process.memory_info().rss
-        for child in self._children:
-            try:
-                total += child.memory_info().rss
-            except psutil.Error:  # it ended between the list and the look
-                continue
-        self.peak = max(self.peak, total)

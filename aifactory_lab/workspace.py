@@ -31,6 +31,7 @@ from typing import Any, BinaryIO
 from aifactory_lab.aside import sweep, write_text
 from aifactory_lab.errors import WorkspaceError
 from aifactory_lab.measure import StationReport
+from aifactory_lab.telemetry import journal
 
 VARIABLE = "AIFACTORY_WORKSPACE"
 MANIFEST = "manifest.json"
@@ -104,10 +105,12 @@ class Workspace:
         """
         key = content_key(name, inputs, params or {})
         folder = self.root / f"{name}-{key}"
-        if (kept := self._whole(folder)) is not None:
-            artefact = Artefact(folder, key, replace(kept, reused=True), reused=True)
-        else:
-            artefact = Artefact(folder, key, self._build(folder, build), reused=False)
+        with journal.into(self.root / journal.FILE):  # so that a dashboard in another process sees the work
+            if (kept := self._whole(folder)) is not None:
+                artefact = Artefact(folder, key, replace(kept, reused=True), reused=True)
+                journal.publish(_reused(kept))
+            else:
+                artefact = Artefact(folder, key, self._build(folder, build), reused=False)
         self._record(artefact)
         return artefact
 
@@ -201,6 +204,11 @@ def files_hash(paths: Sequence[Path | str]) -> str:
     found = sorted(q for p in map(Path, paths) for q in (p.rglob("*") if p.is_dir() else [p]) if q.is_file())
     lines = [f"{path.name} {file_hash(path)}" for path in found]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _reused(report: StationReport) -> journal.Event:
+    event = journal.Event("reused", report.station, journal.new_run(), report.unit, made=report.made)
+    return replace(event, seconds=report.seconds, joules=report.joules)
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aifactory_lab import measure
+
 LOOK_SECONDS = 0.25
 
 
@@ -23,7 +25,12 @@ def counting(name: str, total: int, *, show: bool) -> Iterator[Callable[[int], A
     from tqdm.auto import tqdm
 
     with tqdm(desc=name, total=total, unit="row", unit_scale=True, disable=not show) as bar:
-        yield bar.update
+
+        def count(rows: int) -> None:
+            bar.update(rows)
+            measure.progress(rows)
+
+        yield count
 
 
 @contextmanager

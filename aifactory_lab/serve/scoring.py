@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from aifactory_lab import measure
 from aifactory_lab.aside import write_aside
 from aifactory_lab.errors import DataError
 from aifactory_lab.etl.features import SPEC, TABLE, FeatureSpec
@@ -101,6 +102,7 @@ def _score_files(
             counts["decisions"] += scored.column(DECISION).true_count
             counts["refused"] += scored.column(PROBABILITY).null_count
             bar.update(scored.num_rows)
+            measure.progress(scored.num_rows)
     return counts
 
 

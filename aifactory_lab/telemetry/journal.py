@@ -125,7 +125,7 @@ _NAMES = {item.name for item in fields(Event)}
 
 def _event(line: bytes) -> Event | None:
     try:
-        values: dict[str, Any] = json.loads(line)
-        return Event(**{name: value for name, value in values.items() if name in _NAMES})
-    except (ValueError, TypeError):
+        values: Any = json.loads(line)
+        return Event(**{name: values[name] for name in _NAMES & set(values)})
+    except (ValueError, TypeError):  # torn, or not an event at all
         return None
