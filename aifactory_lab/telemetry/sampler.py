@@ -66,7 +66,7 @@ class Sampler:
     def __init__(self, source: Source, *, period: float | None = None) -> None:
         self.source = source
         self.period = _period(source.period if period is None else period)
-        self.ring = Ring(source.layout)
+        self.ring = _ring(source)
         self.facts: dict[str, Facts] = {}
         self.error = ""
         self._latest: Snapshot | None = None
@@ -161,14 +161,19 @@ class Sampler:
     def _tick(self) -> None:
         start = time.perf_counter()
         snapshot = self._sample()
+        if news := snapshot is not self._latest:
+            self._keep(snapshot)
+        self._samples += 1
+        self._costs.append((time.perf_counter() - start) * 1e6)
+        self._sampled.set()
+        if news:
+            self._tell(snapshot)
+
+    def _keep(self, snapshot: Snapshot) -> None:
         if snapshot.layout is not self.ring.layout:
             self.ring = self.ring.moved_to(snapshot.layout)
         self.ring.append(snapshot)
         self._latest = snapshot
-        self._samples += 1
-        self._costs.append((time.perf_counter() - start) * 1e6)
-        self._sampled.set()
-        self._tell(snapshot)
 
     def _sample(self) -> Snapshot:
         self.error = ""
@@ -240,6 +245,17 @@ def close_all() -> None:
     """Close every sampler of this process."""
     for sampler in list(_SAMPLERS.values()):
         sampler.close()
+
+
+def _ring(source: Source) -> Ring:
+    """Return a ring of a source, filled with what the source kept."""
+    layout, backlog = source.layout, source.backlog()
+    if backlog is None:
+        return Ring(layout)
+    ring = Ring(backlog.layout)
+    for index in range(len(backlog)):
+        ring.append(backlog.snapshot(index))
+    return ring
 
 
 def _period(seconds: float) -> float:

@@ -24,6 +24,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import ClassVar, Self
 
+from aifactory_lab.telemetry.history import History
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Snapshot
 
 __all__ = ["Entity", "Facts", "Layout", "Snapshot", "Source", "here"]
@@ -59,12 +60,17 @@ class Source(ABC):
 
         One entity's fault makes that entity's readings lost or unsupported and is noted in `Snapshot.notes`;
         only a fault of the whole source may raise, and the sampler then shows everything as lost and goes on. A
-        source whose entities changed returns a snapshot with another layout; the sampler follows.
+        source whose entities changed returns a snapshot with another layout; the sampler follows. A source that
+        has nothing new returns the very same snapshot again; the sampler then keeps nothing, and time stands still.
         """
 
     def facts(self) -> Mapping[str, Facts]:
         """Return the slow facts of the next few entities, by entity id (called once a tick; about 2 ms at most)."""
         return {}
+
+    def backlog(self) -> History | None:
+        """Return what was read before this process looked, if the source keeps it; a sampler begins with that."""
+        return None
 
     def close(self) -> None:  # noqa: B027 - most sources hold nothing
         """Let go of everything; may be called twice."""
