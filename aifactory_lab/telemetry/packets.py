@@ -102,7 +102,7 @@ class Packer:
         """Encode (samples, entities, metrics); per sample: float32 cells then states, or bytes."""
         values, states = values[:, :, self._columns], states[:, :, self._columns]
         if self.codec == "f32":
-            exact = values.astype("<f4").reshape(len(values), -1).view(np.uint8)
+            exact = values.astype("<f4", order="C").reshape(len(values), -1).view(np.uint8)
             return np.concatenate([exact, states.reshape(len(states), -1)], axis=1).tobytes()
         self._grow(values)
         with np.errstate(invalid="ignore"):
