@@ -7,7 +7,7 @@ GPUBIN := .venv-gpu/bin
 export OMP_WAIT_POLICY ?= passive
 export MLFLOW_DISABLE_TELEMETRY ?= true
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lab bench notebooks gpu-check doctor system-deps clean
+.PHONY: help setup run test check lab dash bench notebooks gpu-check doctor system-deps clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ check: setup  ## ruff, ruff format, mypy strict
 
 lab: setup  ## open JupyterLab on the lessons
 	$(BIN)/jupyter lab notebooks
+
+dash: setup  ## open mission control: the live boards as a web page
+	$(BIN)/aifactory dash
 
 bench: setup  ## measure us beside our peers, medians in one run
 	$(BIN)/python -m tests.benchmarks

@@ -1,4 +1,4 @@
-"""The command line: `aifactory run`, `doctor`, `datasets`, `gpu-check`, `report`.
+"""The command line: `aifactory run`, `dash`, `doctor`, `datasets`, `gpu-check`.
 
 It parses, calls one room, and prints; whatever can go wrong with a user's input leaves as one clear message
 and exit code 2. It knows no maths.
@@ -111,6 +111,22 @@ def datasets() -> None:
     from aifactory_lab import datasets as room
 
     Console().print(_table(room.catalogue().to_dicts()))
+
+
+@app.command()
+@helpful
+def dash(
+    board: Annotated[
+        str, typer.Argument(help="mission_control, gpus, throughput or factory_floor.")
+    ] = "mission_control",
+    port: Annotated[int, typer.Option(help="Where to listen.")] = 8866,
+    host: Annotated[str, typer.Option(help="This machine only, unless you say otherwise.")] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Serve a live board as a web page (voila)."""
+    from aifactory_lab import dash as room
+
+    raise typer.Exit(room.serve(board, port=port, host=host, browser=browser))
 
 
 @app.command("gpu-check")

@@ -18,14 +18,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from aifactory_lab.errors import FactoryError, ModelError
+from aifactory_lab.errors import FactoryError, ModelError, TelemetryError
 from aifactory_lab.serve.champions import Source
 from aifactory_lab.serve.engines import cores
+from aifactory_lab.telemetry.announced import announce
+from aifactory_lab.telemetry.election import runtime_folder
 
 if TYPE_CHECKING:
     from aifactory_lab.serve.service import Limits
@@ -140,9 +143,18 @@ def run(
             await super().startup(sockets)
             ready(self, url)
 
-    with listening:
+    with listening, _announced(f"{url}/metrics"):
         service = Service(source, limits=limits, threads=threads or max(1, cores() - 1), watch=watch)
         Announcing(_config(Application(service))).run(sockets=[listening])
+
+
+def _announced(metrics: str) -> AbstractContextManager[None]:
+    """Tell the dashboards of this user, or nobody where there is no private folder to say it in."""
+    try:
+        runtime_folder()
+    except TelemetryError:
+        return nullcontext()
+    return announce(metrics)
 
 
 def _config(application: Any) -> Any:
