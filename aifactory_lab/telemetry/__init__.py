@@ -13,7 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aifactory_lab.telemetry.commons import Shared
     from aifactory_lab.telemetry.history import History
+    from aifactory_lab.telemetry.hooks import FunctionSource
     from aifactory_lab.telemetry.host import HostSource
     from aifactory_lab.telemetry.metrics import METRICS
     from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Reading, Snapshot, State
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "Entity": "readings",
     "Facts": "readings",
+    "FunctionSource": "hooks",
     "History": "history",
     "HostSource": "host",
     "Layout": "readings",
     "METRICS": "metrics",
     "Reading": "readings",
     "Sampler": "sampler",
+    "Shared": "commons",
     "Snapshot": "readings",
     "Source": "sources",
     "State": "readings",
@@ -39,11 +43,13 @@ __all__ = [
     "METRICS",
     "Entity",
     "Facts",
+    "FunctionSource",
     "History",
     "HostSource",
     "Layout",
     "Reading",
     "Sampler",
+    "Shared",
     "Snapshot",
     "Source",
     "State",
