@@ -9,9 +9,9 @@ True
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aifactory_lab import device
+from aifactory_lab.telemetry.gpu_energy import GpuCounters
 from aifactory_lab.telemetry.powercap import POWERCAP, Packages
 
 if TYPE_CHECKING:
@@ -25,22 +25,22 @@ class Energy:
     """A stopwatch for joules: counts from its construction.
 
     Sources: Linux powercap ``intel-rapl:N/energy_uj`` (micro-joules, wraps at ``max_energy_range_uj``) and
-    ``nvmlDeviceGetTotalEnergyConsumption`` (milli-joules since the driver was loaded, Volta and newer).
+    `aifactory_lab.telemetry.gpu_energy`. All of the machine's packages and GPUs count, as on a meter on the wall.
     """
 
     def __init__(self, powercap: Path = POWERCAP) -> None:
         self._packages = Packages(powercap)
-        self._gpus = _gpu_handles()
-        self._start = [_gpu_joules(handle) for handle in self._gpus]
+        self._gpus = GpuCounters()
 
     def joules(self) -> tuple[float | None, str]:
-        """Return joules since the start, or `None` and why it cannot be known."""
+        """Return joules since the start, or `None` and why they cannot be known."""
         if not self._packages and not self._gpus:
             return None, "no energy counter can be read here (no powercap, no NVML)"
         packages = self._packages.joules() if self._packages else 0.0
         if packages is None:
             return None, "the energy counter of a CPU package can no longer be read"
-        return packages + sum(_gpu_joules(gpu) - start for gpu, start in zip(self._gpus, self._start, strict=True)), ""
+        gpus, fault = self._gpus.joules()
+        return (None, fault) if fault else (packages + gpus, "")
 
 
 def energy_between(
@@ -111,18 +111,3 @@ def _gap(times: "Values", moment: float) -> float:
     """Return the seconds between the samples around a moment, 0 if one fell on it."""
     left = int(times.searchsorted(moment, side="right")) - 1
     return 0.0 if times[left] == moment else float(times[left + 1] - times[left])
-
-
-def _gpu_handles() -> list[Any]:
-    if device.kind() == "cpu":
-        return []
-    import pynvml
-
-    pynvml.nvmlInit()
-    return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-
-
-def _gpu_joules(handle: Any) -> float:
-    import pynvml
-
-    return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
