@@ -3,11 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 GPUBIN := .venv-gpu/bin
+JS := aifactory_lab/widgets/js
 # Threads that wait by spinning starve their neighbours: one busy core made a training 30 times slower.
 export OMP_WAIT_POLICY ?= passive
 export MLFLOW_DISABLE_TELEMETRY ?= true
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lab dash bench notebooks gpu-check doctor system-deps clean
+.PHONY: help setup run test check lab dash widgets widgets-check bench notebooks gpu-check doctor system-deps clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +47,15 @@ lab: setup  ## open JupyterLab on the lessons
 dash: setup  ## open mission control: the live boards as a web page
 	$(BIN)/aifactory dash
 
+widgets:  ## build the boards' bundle from aifactory_lab/widgets/js (needs npm)
+	cd $(JS) && npm ci --silent --ignore-scripts && npm run --silent build
+
+widgets-check:  ## prove that the committed bundle is a fresh build of its source, and test its parts
+	cd $(JS) && npm ci --silent --ignore-scripts && npm run --silent test
+	fresh=$$(mktemp -d) && (cd $(JS) && node build.js $$fresh) && \
+	  for file in board.js board.css uPlot.LICENSE.txt; do \
+	    cmp $$fresh/$$file $(JS)/../static/$$file || { echo "stale bundle: make widgets"; exit 1; }; done && rm -r $$fresh
+
 bench: setup  ## measure us beside our peers, medians in one run
 	$(BIN)/python -m tests.benchmarks
 
@@ -59,10 +69,12 @@ gpu-check: .venv-gpu/.stamp  ## prove the GPU path against the real RAPIDS wheel
 doctor: setup  ## say what this machine has and what is missing
 	$(BIN)/aifactory doctor
 
-system-deps:  ## install what CI needs from Debian (chromium, gcc); needs root or sudo
-	@if command -v chromium >/dev/null && command -v gcc >/dev/null; then echo "chromium and gcc are here"; \
+system-deps:  ## install what CI needs from Debian (chromium, gcc, npm); needs root or sudo
+	@missing="$$(command -v chromium >/dev/null || echo chromium) $$(command -v gcc >/dev/null || echo gcc libc6-dev)"; \
+	missing="$$missing $$(command -v npm >/dev/null || echo nodejs npm)"; \
+	if [ -z "$${missing// /}" ]; then echo "chromium, gcc and npm are here"; \
 	else SUDO=$$(test $$(id -u) -eq 0 || echo sudo); $$SUDO apt-get update -qq && \
-	  $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium gcc libc6-dev; fi
+	  $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; fi
 
 clean:  ## remove environments, caches and the workspace
 	rm -rf .venv .venv-gpu workspace .pytest_cache .ruff_cache .mypy_cache .hypothesis

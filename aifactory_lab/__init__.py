@@ -36,6 +36,7 @@ __all__ = [
     "serve",
     "telemetry",
     "train",
+    "widgets",
     "workspace",
 ]
 

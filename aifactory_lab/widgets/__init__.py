@@ -1,0 +1,30 @@
+"""Live boards in a notebook: GPUs, throughput, the factory floor, and all of them on one page.
+
+A board draws in the browser what samplers read in threads, and goes on while a cell computes. Nothing in the house
+imports this room; it computes nothing that a figure or a test could want.
+
+>>> from aifactory_lab import widgets
+>>> widgets.__all__
+['Board', 'GpuBoard']
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aifactory_lab.widgets.board import Board
+    from aifactory_lab.widgets.gpus import GpuBoard
+
+_HOMES = {
+    "Board": "board",
+    "GpuBoard": "gpus",
+}
+__all__ = ["Board", "GpuBoard"]
+
+
+def __getattr__(name: str) -> Any:
+    """Open a board on first use (PEP 562)."""
+    if name in _HOMES:
+        return getattr(import_module(f"aifactory_lab.widgets.{_HOMES[name]}"), name)
+    msg = f"aifactory_lab.widgets has no {name!r}; there are: {', '.join(__all__)}"
+    raise AttributeError(msg)

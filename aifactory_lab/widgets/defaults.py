@@ -1,0 +1,90 @@
+"""What a board shows when it is told nothing: the GPUs of this machine, the machine, the stations, the endpoints.
+
+What cannot be had is noted with its reason and the line that mends it, and the rest goes on. Samplers are shared
+by all boards of the process. This module does not know how anything is drawn.
+
+>>> class Viewer: ...
+>>> viewer = Viewer()
+>>> found = Found(viewer)
+>>> found.host()
+>>> [(role, sampler.key) for role, sampler in found.feeds]
+[('host', 'host')]
+>>> holding.release(viewer)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from aifactory_lab import workspace
+from aifactory_lab.errors import FactoryError
+from aifactory_lab.telemetry import journal
+from aifactory_lab.telemetry.sampler import Sampler
+from aifactory_lab.telemetry.sources import Source
+from aifactory_lab.widgets import holding
+from aifactory_lab.widgets.feeds import Role
+
+
+class Found:
+    """The feeds that were found for a viewer, and what was not.
+
+    Attributes
+    ----------
+    feeds
+        Pairs of a role and a running sampler.
+    absent
+        Dicts of role, reason, mend.
+    """
+
+    def __init__(self, viewer: object) -> None:
+        self.viewer = viewer
+        self.feeds: list[tuple[Role, Sampler]] = []
+        self.absent: list[dict[str, str]] = []
+
+    def gpus(self, given: Source | Sampler | None = None) -> None:
+        """Add the GPUs given, or those of this machine."""
+        if given is not None:
+            self.feeds.append(("gpu", holding.hold_given(self.viewer, given)))
+            return
+        from aifactory_lab.telemetry.nvml import NvmlSource
+
+        self._add("gpu", lambda: holding.hold(self.viewer, NvmlSource.key, NvmlSource))
+
+    def host(self) -> None:
+        """Add this machine."""
+        from aifactory_lab.telemetry.host import HostSource
+
+        self._add("host", lambda: holding.hold(self.viewer, HostSource.key, HostSource))
+
+    def production(self, *, drawn: bool = True) -> dict[str, Callable[[], Any]]:
+        """Add the stations, as a feed or only as the bands behind others; return what tells of them."""
+        from aifactory_lab.telemetry.production import Production
+
+        files = [workspace.default_root() / journal.FILE]
+        sampler = holding.hold(self.viewer, Production.key, lambda: Production(files))
+        if drawn:
+            self.feeds.append(("station", sampler))
+        source = sampler.source
+        if not isinstance(source, Production):
+            return {}
+        return {"bands": lambda: bands(source)} | ({"floor": source.flow} if drawn else {})
+
+    def endpoint(self, given: str | Source | Sampler, *, slo_ms: float = 50.0) -> None:
+        """Add an endpoint: the address of its metrics, or a source or sampler of them."""
+        if not isinstance(given, str):
+            self.feeds.append(("service", holding.hold_given(self.viewer, given)))
+            return
+        from aifactory_lab.telemetry.prometheus import PrometheusSource
+
+        source = PrometheusSource(given, slo_ms=slo_ms)
+        self._add("service", lambda: holding.hold(self.viewer, source.key, lambda: source))
+
+    def _add(self, role: Role, sampler: Callable[[], Sampler]) -> None:
+        try:
+            self.feeds.append((role, sampler()))
+        except FactoryError as error:
+            self.absent.append({"role": role, "reason": error.what, "mend": error.mend})
+
+
+def bands(production: Any) -> list[dict[str, Any]]:
+    """Return when which station worked, without what changes while it works."""
+    return [{key: band[key] for key in ("station", "start", "stop")} for band in production.bands()[-100:]]

@@ -1,0 +1,129 @@
+// One entity, opened: its readings, its own lines, processes, health and details.
+
+import { Chart } from "./chart.js";
+import { h, rebuild, setText, show } from "./dom.js";
+import { lines as linesOf } from "./palette.js";
+import { broken, line, times, window } from "./series.js";
+import { textTable } from "./table.js";
+import { say, span } from "./words.js";
+import { STATE_WORDS } from "./wire.js";
+
+const GROUPS = [
+  ["busy", "sm_active", "tensor_active"], ["memory_used"], ["power"], ["temperature", "memory_temperature"],
+  ["sm_clock", "memory_clock"], ["pcie_rx", "pcie_tx"], ["nvlink_rx", "nvlink_tx"],
+];
+const ASK_MS = 3000;
+
+export class Detail {
+  constructor(board, role) {
+    Object.assign(this, { board, role, charts: [], asked: 0, waits: null });
+    this.title = h("h3", {});
+    this.under = h("p", { class: "af-muted" });
+    const close = h("button", { type: "button", class: "af-button af-close", "aria-label": "close", onclick: () => this.#close() }, "×");
+    this.readings = h("dl", { class: "af-readings" });
+    this.grid = h("div", { class: "af-charts af-small" });
+    this.facts = h("div", { class: "af-facts" });
+    this.element = h("aside", { class: "af-detail", hidden: true, "aria-label": "details" },
+      h("header", {}, h("div", {}, this.title, this.under), close), this.readings, this.facts, this.grid);
+    this.element.addEventListener("keydown", (event) => event.key === "Escape" && this.#close());
+  }
+
+  #close() {
+    this.board.view.set({ open: null });
+  }
+
+  paint() {
+    const { view, store } = this.board;
+    const feed = view.open && store.feeds[view.open.feed];
+    const row = feed?.role === this.role ? feed.rows.get(view.open.id) : undefined;
+    const sample = row !== undefined && view.sample(feed);
+    show(this.element, row !== undefined && Boolean(sample));
+    if (row === undefined || !sample) return;
+    const entity = feed.entities[row];
+    setText(this.title, entity.path.at(-1));
+    setText(this.under, [entity.name, entity.path.slice(0, -1).join(" › ")].filter(Boolean).join(" · "));
+    this.#readings(feed, sample, row);
+    this.#lines(feed, row);
+    this.#facts(feed, entity);
+  }
+
+  #readings(feed, sample, row) {
+    rebuild(this.readings, `${feed.index}.${feed.version}`, () =>
+      feed.metrics.map(({ label }) => h("div", {}, h("dt", {}, label), h("dd"))));
+    this.readings.querySelectorAll("dd").forEach((element, column) => {
+      const value = feed.value(sample, row, column);
+      const none = Number.isNaN(value);
+      setText(element, none ? STATE_WORDS[feed.state(sample, row, column)] : say(value, feed.metrics[column].unit));
+      element.classList.toggle("af-muted", none);
+    });
+  }
+
+  #lines(feed, row) {
+    const groups = GROUPS.map((group) => group.filter((name) => feed.columns.has(name))).filter((group) => group.length);
+    rebuild(this.grid, `${feed.index}.${feed.version}`, () => {
+      this.destroy();
+      this.charts = groups.map((group) => {
+        const [first] = group.map((name) => feed.metrics[feed.columns.get(name)]);
+        const title = group.map((name) => feed.metrics[feed.columns.get(name)].label);
+        return new Chart(this.board, { title, unit: first.unit, height: 92 });
+      });
+      return this.charts.map((chart) => chart.element);
+    });
+    const samples = window(feed, ...this.board.view.range(this.board.feeds));
+    const colours = linesOf(this.board.theme);
+    this.charts.forEach((chart, i) => {
+      const lines = groups[i].map((name) => line(feed, samples, row, feed.columns.get(name)));
+      chart.paint(lines.map((_, k) => ({ colour: colours[k] })), broken(times(samples), lines, feed.period));
+    });
+  }
+
+  /** Facts come by themselves for small fleets; of a large one they are asked for. */
+  #facts(feed, entity) {
+    const facts = feed.facts.get(entity.id);
+    const now = performance.now();
+    if (feed.entities.length > 64 && now - this.asked > ASK_MS) {
+      this.asked = now;
+      this.board.store.send({ k: "facts", feed: feed.index, entity: entity.id });
+    }
+    if (!facts) {
+      const waited = this.waits?.id === entity.id ? (now - this.waits.since) / 1e3 : 0;
+      if (!waited) this.waits = { id: entity.id, since: now };
+      const words = waited > 2 ? `The kernel is busy: processes and details come when it is free (${span(waited)}).`
+        : "Processes and details: not told yet.";
+      rebuild(this.facts, words, () => [h("p", { class: "af-muted" }, words)]);
+      return;
+    }
+    this.waits = null;
+    rebuild(this.facts, entity.id + JSON.stringify(facts), () => [...health(facts), ...processes(facts), ...details(facts)]);
+  }
+
+  read() {
+    for (const chart of this.charts) chart.read();
+  }
+
+  destroy() {
+    for (const chart of this.charts) chart.destroy();
+    this.charts = [];
+  }
+}
+
+function health({ health: findings }) {
+  if (!findings?.length) return [];
+  return [h("h4", {}, "Health"), h("ul", { class: "af-findings" }, ...findings.map(({ severity, code, text }) =>
+    h("li", { class: `af-severity af-${severity}` }, h("span", { class: "af-tag" }, severity), h("span", {}, text), h("span", { class: "af-muted" }, code))))];
+}
+
+function processes({ processes: list }) {
+  if (!list?.length) return [h("h4", {}, "Processes"), h("p", { class: "af-muted" }, "none")];
+  const rows = list.map(({ pid, name, user, memory_bytes: bytes, busy }) => [
+    String(pid), name || "–", user || "–", bytes === null ? "–" : say(bytes, "B"), busy === null ? "–" : say(busy, "%"),
+  ]);
+  return [h("h4", {}, "Processes"), textTable("processes", ["pid", "name", "user", "memory", "busy"], rows, [0, 3, 4])];
+}
+
+function details({ details: words }) {
+  const pairs = Object.entries(words ?? {});
+  if (!pairs.length) return [];
+  return [h("h4", {}, "Details"), h("dl", { class: "af-details" },
+    ...pairs.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))];
+}

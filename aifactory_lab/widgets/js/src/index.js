@@ -1,0 +1,11 @@
+// The entry that anywidget calls: one store a model, one board a view.
+
+import { Board } from "./board.js";
+import { storeOf } from "./store.js";
+
+function render({ model, el }) {
+  const board = new Board(model, storeOf(model));
+  return board.mount(el);
+}
+
+export default { render };
