@@ -81,12 +81,13 @@ class Run:
                     "CPU-seconds": round(r.cpu_seconds, 2),
                     "peak MiB": round(r.peak_memory_bytes / 2**20),
                     "joules": r.joules,
+                    "joules per 1,000": r.joules_per_thousand,
                     "dollars": r.dollars,
                     "reused": r.reused,
                 }
                 for r in self.reports
             ],
-            schema_overrides={"joules": pl.Float64, "share of floor": pl.Float64},
+            schema_overrides=dict.fromkeys(("joules", "joules per 1,000", "share of floor"), pl.Float64),
         )
 
 

@@ -15,7 +15,7 @@ from aifactory_lab.measure import PRICE_VARIABLE, StationReport, dollars_per_cor
 from aifactory_lab.report import Page, Section, TextTable, Tile
 from aifactory_lab.serve.load import LoadReport
 
-COLUMNS = ("station", "made", "seconds", "per second", "of floor", "CPU-s", "peak MiB", "joules", "cost")
+COLUMNS = ("station", "made", "seconds", "per second", "of floor", "CPU-s", "peak MiB", "joules", "J per 1,000", "cost")
 
 
 def write(run: line.Run) -> Path:
@@ -38,7 +38,8 @@ def page(run: line.Run) -> Page:
 def stations(run: line.Run) -> TextTable:
     """Return the stations as text, for the page and the terminal; joules only where a counter can be read."""
     rows = [_row(report) for report in run.reports]
-    dropped = [] if any(report.joules is not None for report in run.reports) else [COLUMNS.index("joules")]
+    known = any(report.joules is not None for report in run.reports)
+    dropped = [] if known else [COLUMNS.index("joules"), COLUMNS.index("J per 1,000")]
     kept = [place for place in range(len(COLUMNS)) if place not in dropped]
     return TextTable([COLUMNS[place] for place in kept], [[row[place] for place in kept] for row in rows])
 
@@ -65,7 +66,7 @@ def rate(value: float) -> str:
 
 
 def _row(report: StationReport) -> list[str]:
-    share, joules = report.share_of_floor, report.joules
+    share, joules, each = report.share_of_floor, report.joules, report.joules_per_thousand
     return [
         report.station + (" *" if report.reused else ""),
         f"{report.made:,} {report.unit}",
@@ -75,6 +76,7 @@ def _row(report: StationReport) -> list[str]:
         f"{report.cpu_seconds:.2f}",
         f"{report.peak_memory_bytes / 2**20:,.0f}",
         "?" if joules is None else f"{joules:,.0f}",
+        "?" if each is None else f"{each:.3g}",
         f"${report.dollars:.5f}",
     ]
 

@@ -18,7 +18,7 @@ from aifactory_lab.datasets.entries import catalogue
 from aifactory_lab.datasets.material import RawMaterial
 from aifactory_lab.errors import DataError
 
-__all__ = ["Card", "RawMaterial", "card", "catalogue", "describe", "load"]
+__all__ = ["Card", "RawMaterial", "card", "catalogue", "describe", "load", "recording"]
 
 
 def load(
@@ -57,6 +57,32 @@ def load(
         return files.material(source)
     raw = entries.material(source, place)
     return _copies.multiply(raw, count, place or places.cache()) if count > 1 else raw
+
+
+def recording(name: str) -> Path:
+    """Return the file of a telemetry recording that came with this package, for `telemetry.Recording.open`.
+
+    Parameters
+    ----------
+    name
+        See `datasets/recordings/README.md`: what each shows, and whether it was measured or simulated.
+
+    Raises
+    ------
+    DataError
+        If there is none of this name; the message lists those there are.
+
+    Examples
+    --------
+    >>> recording("eight_gpus").name
+    'eight_gpus.parquet'
+    """
+    folder = places.vendored("recordings")
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        msg = f"no recording {name!r}; there are: {', '.join(sorted(p.stem for p in folder.glob('*.parquet')))}"
+        raise DataError(msg, mend='datasets.recording("eight_gpus")')
+    return path
 
 
 def _is_name(source: str) -> bool:

@@ -2,8 +2,10 @@
 
 import { Board } from "./board.js";
 import { storeOf } from "./store.js";
+import { letVoilaEndItsKernel } from "./voila.js";
 
 function render({ model, el }) {
+  letVoilaEndItsKernel();
   const board = new Board(model, storeOf(model));
   return board.mount(el);
 }
