@@ -47,13 +47,13 @@ class Found:
             return
         from aifactory_lab.telemetry.nvml import NvmlSource
 
-        self._add("gpu", lambda: holding.hold(self.viewer, NvmlSource.key, NvmlSource))
+        self._add("gpu", lambda: holding.hold(self.viewer, NvmlSource.key, lambda: everyones(NvmlSource())))
 
     def host(self) -> None:
         """Add this machine."""
         from aifactory_lab.telemetry.host import HostSource
 
-        self._add("host", lambda: holding.hold(self.viewer, HostSource.key, HostSource))
+        self._add("host", lambda: holding.hold(self.viewer, HostSource.key, lambda: everyones(HostSource())))
 
     def production(self, *, drawn: bool = True) -> dict[str, Callable[[], Any]]:
         """Add the stations, as a feed or only as the bands behind others; return what tells of them."""
@@ -83,6 +83,19 @@ class Found:
             self.feeds.append((role, sampler()))
         except FactoryError as error:
             self.absent.append({"role": role, "reason": error.what, "mend": error.mend})
+
+
+def everyones(source: Source) -> Source:
+    """Return the source shared by all processes of this user, so that ten pages cost the driver as much as one.
+
+    Where there is no private folder to meet in, each process reads for itself.
+    """
+    try:
+        from aifactory_lab.telemetry.commons import Shared
+
+        return Shared(source)
+    except (FactoryError, ImportError):  # ImportError: no file locks on this system
+        return source
 
 
 def bands(production: Any) -> list[dict[str, Any]]:

@@ -34,8 +34,6 @@ export class Board {
   /** Begin to live in the page. Returns what ends that. */
   mount(host) {
     host.append(this.root);
-    this.unfollow = follow(this.root, () => this.#retheme());
-    this.#retheme();
     const sizes = new ResizeObserver(() => this.schedule());
     sizes.observe(this.root);
     const sight = new IntersectionObserver((entries) => {
@@ -52,7 +50,7 @@ export class Board {
       document.removeEventListener("visibilitychange", shown);
       sizes.disconnect();
       sight.disconnect();
-      this.unfollow();
+      this.unfollow?.();
       this.store.detach(this);
       for (const panel of this.panels) panel.destroy?.();
       this.root.remove();
@@ -68,6 +66,9 @@ export class Board {
   }
 
   paint() {
+    if (!this.root.isConnected) return; // drawn before it is put into the page: no style and no size yet
+    this.unfollow ??= follow(this.root, () => this.#retheme());
+    if (!this.inks?.ink) return this.#retheme(); // the style sheet is still to come
     this.frame.paint();
     for (const panel of this.panels) panel.paint();
     if (performance.now() - this.spoken > SPEAK_MS) {
