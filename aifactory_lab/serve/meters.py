@@ -33,6 +33,7 @@ class Meters:
             "aifactory_batch_requests", "Requests per batch", buckets=BATCHES, registry=registry
         )
         self._queue = Gauge("aifactory_queue_rows", "Rows that wait", registry=registry)
+        self._in_flight = Gauge("aifactory_requests_in_flight", "Requests not answered yet", registry=registry)
         self._model = Gauge(
             "aifactory_model_info", "The model that serves", ["estimator", "version"], registry=registry
         )
@@ -57,6 +58,10 @@ class Meters:
     def watch_queue(self, depth: Callable[[], float]) -> None:
         """Ask for the depth of the queue whenever the text is read."""
         self._queue.set_function(depth)
+
+    def watch_requests(self, count: Callable[[], float]) -> None:
+        """Ask for the number of requests in flight whenever the text is read."""
+        self._in_flight.set_function(count)
 
     def serving(self, estimator: str, version: str) -> None:
         """Say which model serves."""

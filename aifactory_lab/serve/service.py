@@ -58,6 +58,7 @@ class Service:
         self.meters = Meters()
         self.batcher = Batcher(max_wait=self.limits.max_wait_seconds, meters=self.meters)
         self.open_requests = 0
+        self.meters.watch_requests(lambda: self.open_requests)
         self._signature = signature(source)
         self._reloading = asyncio.Lock()
         self._serve(Champion.load(find(source), threads=threads))
