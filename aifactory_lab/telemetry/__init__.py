@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aifactory_lab.telemetry.hooks import FunctionSource
     from aifactory_lab.telemetry.host import HostSource
     from aifactory_lab.telemetry.metrics import METRICS
+    from aifactory_lab.telemetry.prometheus import PrometheusSource
     from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Reading, Snapshot, State
     from aifactory_lab.telemetry.sampler import Sampler, samplers, watch
     from aifactory_lab.telemetry.sources import Source
@@ -30,6 +31,7 @@ _HOMES = {
     "HostSource": "host",
     "Layout": "readings",
     "METRICS": "metrics",
+    "PrometheusSource": "prometheus",
     "Reading": "readings",
     "Sampler": "sampler",
     "Shared": "commons",
@@ -47,6 +49,7 @@ __all__ = [
     "History",
     "HostSource",
     "Layout",
+    "PrometheusSource",
     "Reading",
     "Sampler",
     "Shared",
