@@ -5,7 +5,7 @@ imports this room; it computes nothing that a figure or a test could want.
 
 >>> from aifactory_lab import widgets
 >>> widgets.__all__
-['Board', 'GpuBoard']
+['Board', 'FactoryFloor', 'GpuBoard', 'MissionControl', 'ThroughputBoard']
 """
 
 from importlib import import_module
@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aifactory_lab.widgets.board import Board
+    from aifactory_lab.widgets.floor import FactoryFloor
     from aifactory_lab.widgets.gpus import GpuBoard
+    from aifactory_lab.widgets.mission import MissionControl
+    from aifactory_lab.widgets.throughput import ThroughputBoard
 
 _HOMES = {
     "Board": "board",
+    "FactoryFloor": "floor",
     "GpuBoard": "gpus",
+    "MissionControl": "mission",
+    "ThroughputBoard": "throughput",
 }
-__all__ = ["Board", "GpuBoard"]
+__all__ = ["Board", "FactoryFloor", "GpuBoard", "MissionControl", "ThroughputBoard"]
 
 
 def __getattr__(name: str) -> Any:

@@ -59,6 +59,8 @@ class Board(anywidget.AnyWidget):
         What is drawn: pairs of a role and a sampler.
     panels
         Which of `PANELS`, from top to bottom.
+    quiet
+        Samplers whose snapshots the board looks at without drawing them.
     slow
         By message key, a function that returns what changes slowly.
     absent
@@ -80,6 +82,7 @@ class Board(anywidget.AnyWidget):
         *,
         panels: Sequence[str],
         title: str,
+        quiet: Sequence[Sampler] = (),
         slow: Mapping[str, Slow] | None = None,
         absent: Sequence[Mapping[str, str]] = (),
         options: Mapping[str, Any] | None = None,
@@ -97,7 +100,8 @@ class Board(anywidget.AnyWidget):
             _BOARDS[name] = self
         BUSY.watch()
         self.on_msg(_hear)
-        self._ends = [sampler.subscribe(self._on_tick) for _, sampler in feeds]
+        samplers = dict.fromkeys([*(sampler for _, sampler in feeds), *quiet])
+        self._ends = [sampler.subscribe(self._on_tick) for sampler in samplers]
 
     def close(self) -> None:
         """Leave the samplers, end those that only this board began, and say good-bye to the page."""

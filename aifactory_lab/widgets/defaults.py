@@ -13,7 +13,8 @@ by all boards of the process. This module does not know how anything is drawn.
 """
 
 from collections.abc import Callable
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from aifactory_lab import workspace
 from aifactory_lab.errors import FactoryError
@@ -40,6 +41,16 @@ class Found:
         self.feeds: list[tuple[Role, Sampler]] = []
         self.absent: list[dict[str, str]] = []
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of everything again if the board could not be made."""
+        if kind is not None:
+            holding.release(self.viewer)
+
     def gpus(self, given: Source | Sampler | None = None) -> None:
         """Add the GPUs given, or those of this machine."""
         if given is not None:
@@ -55,18 +66,42 @@ class Found:
 
         self._add("host", lambda: holding.hold(self.viewer, HostSource.key, lambda: everyones(HostSource())))
 
-    def production(self, *, drawn: bool = True) -> dict[str, Callable[[], Any]]:
+    def meters(self) -> list[Sampler]:
+        """Return the samplers of whatever has a meter for watts here, without drawing them."""
+        drawn, told = len(self.feeds), len(self.absent)
+        self.gpus()
+        self.host()
+        found = [sampler for _, sampler in self.feeds[drawn:]]
+        del self.feeds[drawn:], self.absent[told:]
+        return found
+
+    def production(self, given: Source | Sampler | None = None, *, drawn: bool = True) -> dict[str, Callable[[], Any]]:
         """Add the stations, as a feed or only as the bands behind others; return what tells of them."""
         from aifactory_lab.telemetry.production import Production
 
         files = [workspace.default_root() / journal.FILE]
-        sampler = holding.hold(self.viewer, Production.key, lambda: Production(files))
+        sampler = (
+            holding.hold_given(self.viewer, given)
+            if given is not None
+            else holding.hold(self.viewer, Production.key, lambda: Production(files))
+        )
         if drawn:
             self.feeds.append(("station", sampler))
         source = sampler.source
         if not isinstance(source, Production):
             return {}
+        source.services += [one for role, one in self.feeds if role == "service" and one not in source.services]
         return {"bands": lambda: bands(source)} | ({"floor": source.flow} if drawn else {})
+
+    def endpoints(self, *, slo_ms: float) -> None:
+        """Add every endpoint that is or will be announced on this machine."""
+        from aifactory_lab.telemetry.announced import EndpointsSource
+        from aifactory_lab.telemetry.prometheus import PrometheusSource
+
+        def make() -> Source:
+            return EndpointsSource(lambda url: PrometheusSource(url, slo_ms=slo_ms))
+
+        self._add("service", lambda: holding.hold(self.viewer, EndpointsSource.key, make))
 
     def endpoint(self, given: str | Source | Sampler, *, slo_ms: float = 50.0) -> None:
         """Add an endpoint: the address of its metrics, or a source or sampler of them."""
@@ -75,8 +110,11 @@ class Found:
             return
         from aifactory_lab.telemetry.prometheus import PrometheusSource
 
-        source = PrometheusSource(given, slo_ms=slo_ms)
-        self._add("service", lambda: holding.hold(self.viewer, source.key, lambda: source))
+        def held() -> Sampler:
+            source = PrometheusSource(given, slo_ms=slo_ms)
+            return holding.hold(self.viewer, source.key, lambda: source)
+
+        self._add("service", held)
 
     def _add(self, role: Role, sampler: Callable[[], Sampler]) -> None:
         try:

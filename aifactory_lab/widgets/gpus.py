@@ -65,13 +65,15 @@ class GpuBoard(Board):
     ) -> None:
         refuse("GpuBoard", unknown, KEYWORDS)
         full = replace(name or f"GpuBoard {getattr(source, 'key', 'auto')}")
-        found = defaults.Found(self)
-        found.gpus(source)
-        here = all(sampler.layout.origin == "measured" for _, sampler in found.feeds)
-        if host and here:
-            found.host()
-        slow = found.production(drawn=False) if bands and here else {}
-        super().__init__(found.feeds, panels=["gpus", "hosts"], title=title, slow=slow, absent=found.absent, name=full)
+        with defaults.Found(self) as found:
+            found.gpus(source)
+            here = all(sampler.layout.origin == "measured" for _, sampler in found.feeds)
+            if host and here:
+                found.host()
+            slow = found.production(drawn=False) if bands and here else {}
+            super().__init__(
+                found.feeds, panels=["gpus", "hosts"], title=title, slow=slow, absent=found.absent, name=full
+            )
 
     def words(self) -> str:
         """Return how many GPUs, and whether they are real."""

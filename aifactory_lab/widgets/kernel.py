@@ -48,7 +48,7 @@ BUSY = Busy()
 def cell_id() -> str:
     """Return JupyterLab's id of the running cell, empty where there is none."""
     shell = _shell()
-    parent = getattr(shell, "get_parent", dict)() if shell is not None else {}
+    parent: Any = getattr(shell, "get_parent", dict)() if shell is not None else {}
     return str(parent.get("metadata", {}).get("cellId", ""))
 
 

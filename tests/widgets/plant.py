@@ -197,3 +197,72 @@ def station_snapshot(layout: Layout, second: float) -> Snapshot:
     snapshot.put("factory/train", seconds=41.0 + second, joules=18_400 + 300 * second, floor_share=8.1)
     snapshot.put("factory/score", rate=0.0, made=338_412, active=0, seconds=0.9, joules=120.0)
     return snapshot.put("factory/serve", rate=41_000 + 9_000 * wave, active=1, waiting=4.0)
+
+
+FLOOR = {
+    "flow": [
+        {"station": name, "label": label, "unit": unit, "last": ""}
+        for name, label, unit in (
+            ("ingest", "raw material", "rows"),
+            ("etl", "ETL", "rows"),
+            ("train", "train", "rows"),
+            ("tune", "tune", "models"),
+            ("score", "score", "rows"),
+            ("serve", "serve", "rows"),
+        )
+    ],
+    "bottleneck": {"station": "train", "reason": "281.0 of the line's 290.2 s (97 %)"},
+}
+ALERTS = [
+    {
+        "id": "lost hall 1/rack 1/node 1/gpu 5",
+        "severity": "critical",
+        "entity": "hall 1/rack 1/node 1/gpu 5",
+        "text": "hall 1/rack 1/node 1/gpu 5 is lost",
+        "since": START + 201,
+        "cleared": None,
+    },
+    {
+        "id": "hot hall 1/rack 1/node 1/gpu 2",
+        "severity": "warning",
+        "entity": "hall 1/rack 1/node 1/gpu 2",
+        "text": "hall 1/rack 1/node 1/gpu 2 is hot: 91 °C",
+        "since": START + 220,
+        "cleared": None,
+    },
+    {
+        "id": "slo predictions",
+        "severity": "warning",
+        "entity": "predictions",
+        "text": "predictions burns its SLO: 92 % within 50 ms",
+        "since": START + 40,
+        "cleared": START + 95,
+    },
+]
+OUTPUT = {
+    "watts": 3630.0,
+    "of": "7 GPUs",
+    "joules": 812_000.0,
+    "seconds": 240.0,
+    "why": "",
+    "services": {
+        "predictions": {"unit": "predictions", "joules_per_1000": 81.3, "why": ""},
+        "tokens": {"unit": "tokens", "joules_per_1000": 287.0, "why": ""},
+    },
+}
+NO_OUTPUT = {
+    "watts": None,
+    "of": "",
+    "joules": None,
+    "seconds": 240.0,
+    "why": "unknown: no energy counter",
+    "services": {},
+}
+ABSENT = [
+    {
+        "role": "gpu",
+        "reason": "No GPU here: no NVIDIA driver. The host is shown instead.",
+        "mend": "widgets.GpuBoard(RecordingSource('…'))",
+    },
+    {"role": "service", "reason": "No endpoint is announced on this machine.", "mend": "serve.start(bundle)"},
+]

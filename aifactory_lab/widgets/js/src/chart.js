@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import { h, setText } from "./dom.js";
 import { faded, stationColour } from "./palette.js";
 import { axisRange } from "./series.js";
-import { clock, say, span } from "./words.js";
+import { clock, say, span, tickWords } from "./words.js";
 
 export class Chart {
   /** board: whose view is followed; title (or the names of its lines), unit; height in pixels; first: whether the bands' names stand here. */
@@ -65,7 +65,7 @@ export class Chart {
       scales: { x: { time: true }, y: { range: (_, least, most) => axisRange(this.unit, least, most) } },
       axes: [
         { ...axis, grid: { show: false }, size: 22, gap: 2, space: 50, values: (_, ticks, __, ___, step) => ticks.map((t) => clock(t, step < 60)) },
-        { ...axis, grid, size: (_, labels) => Math.max(50, ...(labels ?? []).map((label) => 10 + label.length * 6.3)), gap: 4, space: 24, values: (_, ticks) => ticks.map((tick) => say(tick, this.unit)) },
+        { ...axis, grid, size: (_, labels) => Math.max(50, ...(labels ?? []).map((label) => 10 + label.length * 6.3)), gap: 4, space: 24, values: (_, ticks) => ticks.map((tick) => tickWords(tick, this.unit)) },
       ],
       series: [{}, ...lines.map(({ colour, width: stroke = 1.6, fill, dash }) => ({
         stroke: colour, width: stroke, fill, dash, points: { show: false }, spanGaps: false,

@@ -16,7 +16,7 @@ const ASK_MS = 3000;
 
 export class Detail {
   constructor(board, role) {
-    Object.assign(this, { board, role, charts: [], asked: 0, waits: null });
+    Object.assign(this, { board, role, charts: [], asked: null, waits: null });
     this.title = h("h3", {});
     this.under = h("p", { class: "af-muted" });
     const close = h("button", { type: "button", class: "af-button af-close", "aria-label": "close", onclick: () => this.#close() }, "×");
@@ -81,8 +81,9 @@ export class Detail {
   #facts(feed, entity) {
     const facts = feed.facts.get(entity.id);
     const now = performance.now();
-    if (feed.entities.length > 64 && now - this.asked > ASK_MS) {
-      this.asked = now;
+    const due = this.asked?.id !== entity.id || now - this.asked.at > ASK_MS;
+    if (feed.entities.length > 64 && due) {
+      this.asked = { id: entity.id, at: now };
       this.board.store.send({ k: "facts", feed: feed.index, entity: entity.id });
     }
     if (!facts) {

@@ -1,17 +1,25 @@
 // Which panels a board has, by the names that Python gives.
 
 import { Absent } from "./absent.js";
+import { Cost } from "./cost.js";
 import { Detail } from "./detail.js";
 import { h, show } from "./dom.js";
 import { Fleet } from "./fleet.js";
+import { Floor } from "./floor.js";
 import { FleetTiles } from "./fleettiles.js";
+import { Health } from "./health.js";
 import { FleetLines } from "./lines.js";
+import { Services } from "./services.js";
 
 const HOST_LINES = ["busy", "memory_used", "disk_read", "network_rx"];
 
 const PANELS = {
   gpus: (board) => new Devices(board, "gpu", "GPUs"),
   hosts: (board) => new Devices(board, "host", "Hosts"),
+  throughput: (board) => new Services(board),
+  floor: (board) => new Floor(board),
+  cost: (board) => new Cost(board),
+  health: (board) => new Health(board),
 };
 
 /** Make the panels of a board; unknown names are passed over, for Python checks them. */

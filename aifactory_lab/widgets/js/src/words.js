@@ -1,6 +1,6 @@
 // Numbers and moments as people say them: the same words as Metric.text in aifactory_lab/telemetry/metrics.py.
 
-const PREFIXED = new Set(["B", "B/s", "J", "W", "/s", "rows/s", "tokens/s"]);
+const PREFIXED = new Set(["B", "B/s", "J", "W", "Wh", "/s", "rows/s", "tokens/s"]);
 const PREFIXES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
 const THIN = "\u202f"; // narrow no-break space between a number and its unit
 
@@ -15,7 +15,7 @@ export function parts(value, unit) {
   if (PREFIXED.has(unit)) {
     const rounded = Number(value.toPrecision(3));
     const [size, prefix] = PREFIXES.find(([least]) => Math.abs(rounded) >= least) ?? [1, ""];
-    return [three(value / size), prefix + unit];
+    return [three(value / size), prefix && unit.length > 3 ? `${prefix} ${unit}` : prefix + unit];
   }
   if (unit === "s" && Math.abs(value) < 1) return [three(value * 1e3), "ms"];
   if (Math.abs(value) < 1000) return [three(value), unit];
@@ -25,6 +25,13 @@ export function parts(value, unit) {
 export function say(value, unit) {
   const [number, word] = parts(value, unit);
   return word ? number + THIN + word : number;
+}
+
+/** The same on an axis, where "12 k tokens/s" would take the room of the lines: the unit stands in the title. */
+export function tickWords(value, unit) {
+  if (value === 0 && unit !== "%") return "0";
+  const [number, word] = parts(value, unit);
+  return unit.length > 3 && unit.includes("/") ? number + THIN + word.replace(unit, "").trim() : say(value, unit);
 }
 
 export function count(value) {

@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { count, kinds, many, parts, say, span } from "../src/words.js";
 
 test("numbers are said as Metric.text says them", () => {
-  const said = [[97, "%"], [351.26, "W"], [80e9, "B"], [0.0123, "s"], [1980, "MHz"], [12345, "/s"], [0, "B/s"], [2.5, "s"]];
+  const said = [[97, "%"], [351.26, "W"], [80e9, "B"], [0.0123, "s"], [1980, "MHz"], [12345, "/s"], [0, "B/s"], [2.5, "s"], [12_600, "tokens/s"]];
   assert.deepEqual(said.map(([value, unit]) => parts(value, unit).join(" ")),
-    ["97 %", "351 W", "80 GB", "12.3 ms", "1,980 MHz", "12.3 k/s", "0 B/s", "2.5 s"]);
+    ["97 %", "351 W", "80 GB", "12.3 ms", "1,980 MHz", "12.3 k/s", "0 B/s", "2.5 s", "12.6 k tokens/s"]);
 });
 
 test("rounding does not cross into a fourth digit, and nothing is not zero", () => {
