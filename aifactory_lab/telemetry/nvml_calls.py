@@ -20,7 +20,7 @@ from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry.readings import State
 
 Function: TypeAlias = Callable[..., int]
-OK, UNINITIALISED, INVALID, UNSUPPORTED, LOST = 0, 1, 2, 3, 15
+OK, UNINITIALISED, INVALID, UNSUPPORTED, LOST, UNKNOWN = 0, 1, 2, 3, 15, 999
 # nvmlReturn_t of nvml.h: what says that there is no such reading here, or none for this user ...
 NEVER = (3, 4, 13, 22, 25)
 # ... and what says that the GPU itself is gone: not initialised any more, lost, reset required, not found
@@ -30,6 +30,7 @@ CODES = 1001  # nvmlReturn_t ends with 999, unknown
 _WORDS = {
     1: "the library was shut down by someone else in this process",
     2: "the GPU's handle is no longer valid",
+    3: "the driver has no such reading of this GPU",
     4: "this user may not read it",
     15: "the GPU is lost (it fell off the bus, or its driver stopped)",
     16: "the GPU needs a reset",
@@ -124,7 +125,7 @@ def ask(call: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
     try:
         return call(*arguments), OK
     except pynvml.NVMLError as error:
-        return None, int(error.value)
+        return None, int(error.value) if 0 < error.value < CODES else UNKNOWN
 
 
 def address(pointer: Any) -> int:
