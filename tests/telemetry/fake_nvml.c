@@ -64,6 +64,7 @@ static int enter(gpu_t gpu, enum call call, int instances_too, double **row) {
     tally(call, (*row)[CALL_US]);
     if (((gpu >> 8) & 255) != ((unsigned)(*row)[GENERATION] & 255)) return INVALID; /* of before the reset */
     if ((*row)[RC]) return (int)(*row)[RC];
+    if ((gpu & 255) && ((*row)[MIG_MODE] != 1 || (gpu & 255) > (*row)[MIG_COUNT])) return INVALID; /* dissolved */
     return (gpu & 255) && !instances_too ? NOT_SUPPORTED : OK;
 }
 #define ENTER(call, instances_too) double *row, value = 0; \
