@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aifactory_lab.telemetry.commons import Shared
+    from aifactory_lab.telemetry.dask_workers import DaskSource
     from aifactory_lab.telemetry.history import History
     from aifactory_lab.telemetry.hooks import FunctionSource
     from aifactory_lab.telemetry.host import HostSource
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from aifactory_lab.telemetry.sources import Source
 
 _HOMES = {
+    "DaskSource": "dask_workers",
     "Entity": "readings",
     "Facts": "readings",
     "FunctionSource": "hooks",
@@ -43,6 +45,7 @@ _HOMES = {
 }
 __all__ = [
     "METRICS",
+    "DaskSource",
     "Entity",
     "Facts",
     "FunctionSource",
