@@ -24,6 +24,7 @@ from aifactory_lab.telemetry.readings import Snapshot, State
 RATES = ("tokens_rate", "predictions_rate", "rows_rate", "requests_rate")
 SERVED = (*RATES, "running", "waiting", "latency_p50", "latency_p99", "ttft_p50", "itl_p50", "good_share")
 PLANT = ("busy", "memory_used", "power", "rate", *RATES)
+MOST_NAMES = 32  # entities beyond which the rows of a heat map carry no names
 HEIGHT = 190  # of one row of two charts
 
 
@@ -41,6 +42,33 @@ def throughput(histories: Sequence[History]) -> go.Figure:
 def overview(histories: Sequence[History]) -> go.Figure:
     """Draw everything over time: devices, stations and endpoints, the mean where there are more than eight."""
     return _small_multiples("The plant", histories, PLANT)
+
+
+def fleet(history: History, metric: str = "busy") -> go.Figure:
+    """Draw one metric of every entity over time as a heat map: a row an entity, grey where there is no value.
+
+    Parameters
+    ----------
+    metric
+        Its full scale, where it has a fixed one, is the end of the colours.
+    """
+    values, top = history.metric(metric), METRICS[metric].top
+    labels = _labels(history, range(len(history.layout.entities)))
+    heat = go.Heatmap(
+        x=[datetime.fromtimestamp(t, UTC) for t in history.times],
+        y=labels if len(labels) <= MOST_NAMES else None,
+        z=values.T,
+        colorscale="Viridis",
+        zmin=0,
+        zmax=top if isinstance(top, int | float) else None,
+        colorbar={"title": {"text": METRICS[metric].unit}, "thickness": 12},
+        hovertemplate="%{y}<br>%{x|%H:%M:%S}: %{z:.3g}<extra></extra>",
+    )
+    title = f"{METRICS[metric].label} of {len(labels):,}, over time"
+    height = 110 + max(2, min(480, 24 * len(labels)))
+    figure = theme.layout(go.Figure(heat), title[0].upper() + title[1:], height=height)
+    figure.update_layout(plot_bgcolor=theme.GRID)
+    return figure.update_yaxes(autorange="reversed", showgrid=False)
 
 
 def floor(snapshot: Snapshot) -> go.Figure:
@@ -82,6 +110,8 @@ def _small_multiples(title: str, histories: Sequence[History], names: Sequence[s
                 for trace in _lines(history, name, coloured):
                     figure.add_trace(trace, place // 2 + 1, place % 2 + 1)
     figure = theme.layout(figure, title, height=110 + HEIGHT * rows)
+    figure.update_layout(legend={"y": -0.14 / rows, "yanchor": "top"}, margin={"t": 74})  # below: the heads stand above
+    figure.update_yaxes(rangemode="tozero")
     return figure.update_annotations(font_size=13)
 
 

@@ -51,10 +51,10 @@ class Found:
         if kind is not None:
             holding.release(self.viewer)
 
-    def gpus(self, given: Source | Sampler | None = None) -> None:
+    def gpus(self, given: str | Source | Sampler | None = None) -> None:
         """Add the GPUs given, or those of this machine."""
         if given is not None:
-            self.feeds.append(("gpu", holding.hold_given(self.viewer, given)))
+            self.endpoint(given, role="gpu")
             return
         from aifactory_lab.telemetry.nvml import NvmlSource
 
@@ -74,6 +74,14 @@ class Found:
         found = [sampler for _, sampler in self.feeds[drawn:]]
         del self.feeds[drawn:], self.absent[told:]
         return found
+
+    def stations(self, source: object) -> dict[str, Callable[[], Any]]:
+        """Return what tells of the stations that worked while a source was read, without drawing them."""
+        told = getattr(source, "bands", None)  # a recording's own
+        if callable(told):
+            return {"bands": lambda: list(told())}
+        here = all(sampler.layout.origin == "measured" for _, sampler in self.feeds)
+        return self.production(drawn=False) if here else {}
 
     def production(self, given: Source | Sampler | None = None, *, drawn: bool = True) -> dict[str, Callable[[], Any]]:
         """Add the stations, as a feed or only as the bands behind others; return what tells of them."""
@@ -103,10 +111,10 @@ class Found:
 
         self._add("service", lambda: holding.hold(self.viewer, EndpointsSource.key, make))
 
-    def endpoint(self, given: str | Source | Sampler, *, slo_ms: float = 50.0) -> None:
+    def endpoint(self, given: str | Source | Sampler, *, role: Role = "service", slo_ms: float = 50.0) -> None:
         """Add an endpoint: the address of its metrics, or a source or sampler of them."""
         if not isinstance(given, str):
-            self.feeds.append(("service", holding.hold_given(self.viewer, given)))
+            self.feeds.append((role, holding.hold_given(self.viewer, given)))
             return
         from aifactory_lab.telemetry.prometheus import PrometheusSource
 
@@ -114,7 +122,7 @@ class Found:
             source = PrometheusSource(given, slo_ms=slo_ms)
             return holding.hold(self.viewer, source.key, lambda: source)
 
-        self._add("service", held)
+        self._add(role, held)
 
     def _add(self, role: Role, sampler: Callable[[], Sampler]) -> None:
         try:

@@ -38,12 +38,14 @@ class GpuBoard(Board):
     Parameters
     ----------
     source
-        A source or a running sampler of GPU readings; by default the GPUs of this machine.
+        A source or a running sampler of GPU readings, or the address of an exporter's metrics
+        (``"http://node-7:9400/metrics"``); by default the GPUs of this machine.
     host
         Whether the machine itself is shown below: CPU, memory, disk, network. With a source that is not this
         machine (a recording, a simulation) it is left out.
     bands
-        Whether stations at work are drawn behind the lines; left out for what is not measured here.
+        Whether stations at work are drawn behind the lines: those of a recording when it is one, else this
+        machine's; left out for what is not measured here.
     title, name
         The heading, and the name under which a later board replaces this one.
 
@@ -55,7 +57,7 @@ class GpuBoard(Board):
 
     def __init__(
         self,
-        source: Source | Sampler | None = None,
+        source: str | Source | Sampler | None = None,
         *,
         host: bool = True,
         bands: bool = True,
@@ -64,13 +66,13 @@ class GpuBoard(Board):
         **unknown: Any,
     ) -> None:
         refuse("GpuBoard", unknown, KEYWORDS)
-        full = replace(name or f"GpuBoard {getattr(source, 'key', 'auto')}")
+        full = replace(name or f"GpuBoard {getattr(source, 'key', source)}")
         with defaults.Found(self) as found:
             found.gpus(source)
             here = all(sampler.layout.origin == "measured" for _, sampler in found.feeds)
             if host and here:
                 found.host()
-            slow = found.production(drawn=False) if bands and here else {}
+            slow = found.stations(source) if bands else {}
             super().__init__(
                 found.feeds, panels=["gpus", "hosts"], title=title, slow=slow, absent=found.absent, name=full
             )
@@ -81,10 +83,10 @@ class GpuBoard(Board):
         return f"{counted(layouts[0])}, {layouts[0].origin}" if layouts else "no GPUs"
 
     def snapshot(self) -> "go.Figure":
-        """Return the newest readings as a figure that stays as it is."""
-        from aifactory_lab.figures import plant
+        """Return the history of every device as a figure that stays as it is."""
+        from aifactory_lab.figures import boards
 
-        return plant.heat(next(feed.sampler for feed in self.feeds).first())
+        return boards.fleet(self.feeds[0].sampler.ring.history())
 
 
 def counted(layout: Layout) -> str:

@@ -47,7 +47,7 @@ def hold(viewer: object, key: str, make: Callable[[], Source]) -> Sampler:
 def hold_given(viewer: object, given: Sampler | Source) -> Sampler:
     """Return the sampler of what a person gave: theirs, or one begun on their source in place of another of its key."""
     with _LOCK:
-        sampler = given if isinstance(given, Sampler) else watch(given)
+        sampler = given if isinstance(given, Sampler) else watch(given, period=getattr(given, "best_period", None))
         _note(viewer, sampler, begun=sampler is not given)
         return sampler
 

@@ -29,6 +29,14 @@ def test_many_gpus_are_drawn_as_their_mean():
     assert np.isclose(busy.y[0], first.column("busy").mean())
 
 
+def test_a_fleet_is_a_heat_map_with_a_full_scale():
+    figure = boards.fleet(past(plant.gpu_layout(8), plant.gpu_snapshot))
+    (heat,) = figure.data
+    assert (heat.z.shape, heat.zmin, heat.zmax) == ((8, 30), 0, 100)
+    assert heat.y[0] == "gpu 0"
+    assert figure.layout.title.text == "Busy of 8, over time"
+
+
 def test_the_floor_shows_who_ran_and_says_unknown_energy():
     figure = boards.floor(plant.station_snapshot(plant.station_layout(), 10.0))
     (bars,) = figure.data

@@ -42,12 +42,16 @@ export class Board {
     });
     sight.observe(this.root);
     const shown = () => this.schedule();
-    document.addEventListener("visibilitychange", shown);
+    const back = () => {
+      if (!document.hidden) this.store.send({ k: "ping" }); // what was missed while hidden comes at once
+      this.schedule();
+    };
+    document.addEventListener("visibilitychange", back);
     const second = setInterval(shown, 1000); // ages are counted here, where the clock goes on without a kernel
     this.store.attach(this);
     return () => {
       clearInterval(second);
-      document.removeEventListener("visibilitychange", shown);
+      document.removeEventListener("visibilitychange", back);
       sizes.disconnect();
       sight.disconnect();
       this.unfollow?.();

@@ -8,9 +8,12 @@ import { textTable } from "./table.js";
 import { say, span } from "./words.js";
 import { STATE_WORDS } from "./wire.js";
 
+// The charts: metrics of one unit together, with short words for their lines.
 const GROUPS = [
-  ["busy", "sm_active", "tensor_active"], ["memory_used"], ["power"], ["temperature", "memory_temperature"],
-  ["sm_clock", "memory_clock"], ["pcie_rx", "pcie_tx"], ["nvlink_rx", "nvlink_tx"],
+  { busy: "busy", sm_active: "SM", tensor_active: "tensor" }, { memory_used: "memory" }, { power: "power" },
+  { temperature: "temperature", memory_temperature: "memory" }, { sm_clock: "SM clock", memory_clock: "memory" },
+  { pcie_rx: "PCIe in", pcie_tx: "out" }, { nvlink_rx: "NVLink in", nvlink_tx: "out" },
+  { disk_read: "disk read", disk_write: "written" }, { network_rx: "network in", network_tx: "out" },
 ];
 const ASK_MS = 3000;
 
@@ -53,26 +56,24 @@ export class Detail {
     this.readings.querySelectorAll("dd").forEach((element, column) => {
       const value = feed.value(sample, row, column);
       const none = Number.isNaN(value);
-      setText(element, none ? STATE_WORDS[feed.state(sample, row, column)] : say(value, feed.metrics[column].unit));
+      setText(element, none ? STATE_WORDS[feed.state(sample, row, column)] : reading(value, feed.metrics[column]));
       element.classList.toggle("af-muted", none);
     });
   }
 
   #lines(feed, row) {
-    const groups = GROUPS.map((group) => group.filter((name) => feed.columns.has(name))).filter((group) => group.length);
+    const groups = GROUPS.map((group) => Object.keys(group).filter((name) => feed.columns.has(name)));
+    const some = groups.map((names, i) => ({ names, words: names.map((name) => GROUPS[i][name]) })).filter(({ names }) => names.length);
     rebuild(this.grid, `${feed.index}.${feed.version}`, () => {
       this.destroy();
-      this.charts = groups.map((group) => {
-        const [first] = group.map((name) => feed.metrics[feed.columns.get(name)]);
-        const title = group.map((name) => feed.metrics[feed.columns.get(name)].label);
-        return new Chart(this.board, { title, unit: first.unit, height: 92 });
-      });
+      this.charts = some.map(({ names: [first], words }) =>
+        new Chart(this.board, { title: words, unit: feed.metrics[feed.columns.get(first)].unit, height: 92 }));
       return this.charts.map((chart) => chart.element);
     });
     const samples = window(feed, ...this.board.view.range(this.board.feeds));
     const colours = linesOf(this.board.theme);
     this.charts.forEach((chart, i) => {
-      const lines = groups[i].map((name) => line(feed, samples, row, feed.columns.get(name)));
+      const lines = some[i].names.map((name) => line(feed, samples, row, feed.columns.get(name)));
       chart.paint(lines.map((_, k) => ({ colour: colours[k] })), broken(times(samples), lines, feed.period));
     });
   }
@@ -106,6 +107,13 @@ export class Detail {
     for (const chart of this.charts) chart.destroy();
     this.charts = [];
   }
+}
+
+/** A value in words; a mask of flags as what it is, not as a number. */
+function reading(value, { kind, unit, name }) {
+  if (kind !== "flags") return say(value, unit);
+  if (value === 0) return "none";
+  return name === "xid" ? String(value) : `0x${value.toString(16)}`;
 }
 
 function health({ health: findings }) {

@@ -17,7 +17,7 @@ export class Health {
     const { store, panels } = this.board;
     show(this.title, panels.length > 1);
     const alerts = store.extras.alerts.slice(0, MOST);
-    rebuild(this.list, JSON.stringify(alerts), () => (alerts.length ? alerts.map(item) : [h("li", { class: "af-quiet" }, store.answered ? "Nothing to report: no alert since this board began." : "")]));
+    rebuild(this.list, store.answered + JSON.stringify(alerts), () => (alerts.length ? alerts.map(item) : [h("li", { class: "af-quiet" }, store.answered ? "Nothing to report: no alert since this board began." : "")]));
   }
 
   summary() {

@@ -6,6 +6,8 @@ export function themeOf(element) {
   if (told === "light" || told === "dark") return { theme: told, by: "page" };
   const lab = document.body.dataset.jpThemeLight;
   if (lab !== undefined) return { theme: lab === "false" ? "dark" : "light", by: "jupyter" };
+  const code = document.body.dataset.vscodeThemeKind; // VS Code's notebooks
+  if (code) return { theme: code.includes("light") ? "light" : "dark", by: "page" };
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   return { theme: dark ? "dark" : "light", by: "system" };
 }
@@ -21,7 +23,7 @@ export function follow(root, changed) {
   };
   const media = matchMedia("(prefers-color-scheme: dark)");
   const watcher = new MutationObserver(apply);
-  const options = { attributes: true, attributeFilter: ["data-jp-theme-light", "data-theme"] };
+  const options = { attributes: true, attributeFilter: ["data-jp-theme-light", "data-theme", "data-vscode-theme-kind"] };
   for (const element of [document.body, document.documentElement]) watcher.observe(element, options);
   const told = root.parentElement?.closest("[data-theme]");
   if (told) watcher.observe(told, options);
