@@ -69,12 +69,21 @@ gpu-check: .venv-gpu/.stamp  ## prove the GPU path against the real RAPIDS wheel
 doctor: setup  ## say what this machine has and what is missing
 	$(BIN)/aifactory doctor
 
-system-deps:  ## install what CI needs from Debian (chromium, gcc, npm); needs root or sudo
+# Of prometheus only the two programs: the package would start a server of its own.
+define unpack_prometheus
+	cd $$(mktemp -d) && apt-get download -qq -o APT::Sandbox::User=root prometheus && dpkg -x prometheus_*.deb . && \
+	$$SUDO install usr/bin/prometheus usr/bin/promtool /usr/local/bin && rm -rf "$$PWD"
+endef
+
+system-deps:  ## install what CI needs from Debian (chromium, gcc, npm, prometheus); needs root or sudo
 	@missing="$$(command -v chromium >/dev/null || echo chromium) $$(command -v gcc >/dev/null || echo gcc libc6-dev)"; \
 	missing="$$missing $$(command -v npm >/dev/null || echo nodejs npm)"; \
-	if [ -z "$${missing// /}" ]; then echo "chromium, gcc and npm are here"; \
-	else SUDO=$$(test $$(id -u) -eq 0 || echo sudo); $$SUDO apt-get update -qq && \
-	  $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; fi
+	SUDO=$$(test $$(id -u) -eq 0 || echo sudo); command -v promtool >/dev/null; unpack=$$?; \
+	if [ -z "$${missing// /}" ] && [ $$unpack -eq 0 ]; then echo "chromium, gcc, npm and prometheus are here"; exit 0; fi; \
+	$$SUDO apt-get update -qq || exit 1; \
+	if [ -n "$${missing// /}" ]; then \
+	  $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing || exit 1; fi; \
+	if [ $$unpack -ne 0 ]; then $(unpack_prometheus); fi
 
 clean:  ## remove environments, caches and the workspace
 	rm -rf .venv .venv-gpu workspace .pytest_cache .ruff_cache .mypy_cache .hypothesis

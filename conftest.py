@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent
+PROMETHEUS = shutil.which("prometheus")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -26,14 +27,13 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, and say so, what needs a browser where there is none; in CI it must be there."""
-    if CHROMIUM or os.environ.get("CI"):
-        return
-    browser = [item for item in items if item.get_closest_marker("browser")]
-    if browser:
-        items[:] = [item for item in items if item not in browser]
-        config.hook.pytest_deselected(items=browser)
-        print(f"\n{len(browser)} browser tests left out: no chromium here (make system-deps brings it)")
+    """Leave out, and say so, what needs a program that is not here; in CI it must be there."""
+    for marker, program, found in (("browser", "chromium", CHROMIUM), ("prometheus", "prometheus", PROMETHEUS)):
+        needing = [item for item in items if item.get_closest_marker(marker)]
+        if needing and not found and not os.environ.get("CI"):
+            items[:] = [item for item in items if item not in needing]
+            config.hook.pytest_deselected(items=needing)
+            print(f"\n{len(needing)} {marker} tests left out: no {program} here (make system-deps brings it)")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aifactory_lab.telemetry.commons import Shared
     from aifactory_lab.telemetry.dask_workers import DaskSource
+    from aifactory_lab.telemetry.exporter import export
     from aifactory_lab.telemetry.history import History
     from aifactory_lab.telemetry.hooks import FunctionSource
     from aifactory_lab.telemetry.host import HostSource
@@ -40,6 +41,7 @@ _HOMES = {
     "Snapshot": "readings",
     "Source": "sources",
     "State": "readings",
+    "export": "exporter",
     "samplers": "sampler",
     "watch": "sampler",
 }
@@ -59,6 +61,7 @@ __all__ = [
     "Snapshot",
     "Source",
     "State",
+    "export",
     "samplers",
     "watch",
 ]
