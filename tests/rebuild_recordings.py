@@ -93,7 +93,7 @@ class Scenario:
         gpus["energy_mj"] += 1e3 * self._power * STEP
         for name, rate in (("pcie_rx", 11e9), ("pcie_tx", 4e9)):
             gpus[name] += rate * self._busy / 100 * STEP
-        for name in ("nvlink_rx", "nvlink_tx"):
+        for name in ("nvlink_rx_kib", "nvlink_tx_kib"):
             gpus[name] += (240e9 if shift and shift.station == "train" else 2e9) / 1024 * self._busy / 100 * STEP
         self._incident(shift)
 

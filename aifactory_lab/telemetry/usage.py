@@ -100,8 +100,8 @@ class _Gpus:
 
             self._source = NvmlSource()
             _ = self._source.layout
-        except (TelemetryError, ModuleNotFoundError) as error:
-            self._source, self.note = None, str(getattr(error, "what", error))
+        except TelemetryError as error:
+            self._source, self.note = None, error.what
 
     def sample(self) -> None:
         if self._source is None:

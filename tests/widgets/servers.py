@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import httpx
 import nbformat
 import psutil
 from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import TimeoutError as TookTooLong
 
 ARGUMENTS = ["--no-sandbox", "--disable-quic", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
@@ -97,3 +99,16 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen, log: Path, secon
             time.sleep(0.2)
     msg = f"{url} does not answer: {log.read_text()[-2000:]}"
     raise AssertionError(msg)
+
+
+def says(page: Page, pattern: str, *, seconds: float = 60.0) -> None:
+    """Wait until the board on a page says something (a regular expression)."""
+    found = "pattern => new RegExp(pattern).test(document.querySelector('.af-board')?.innerText ?? '')"
+    try:
+        page.wait_for_function(found, arg=pattern, timeout=1e3 * seconds)
+    except TookTooLong:
+        page.screenshot(path=str(Path(tempfile.gettempdir()) / "board-that-did-not-say.png"))
+        board = page.locator(".af-board")
+        words = board.first.inner_text() if board.count() else "there is no board"
+        msg = f"the board does not say {pattern!r} within {seconds:g} s, but:\n{words}"
+        raise AssertionError(msg) from None

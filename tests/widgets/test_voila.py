@@ -7,9 +7,10 @@ from playwright.sync_api import sync_playwright
 
 from aifactory_lab import dash
 from tests.telemetry.scripted import wait_for
-from tests.widgets.servers import ARGUMENTS, free_port, kernels, server
+from tests.widgets.servers import ARGUMENTS, free_port, kernels, says, server
 
 pytestmark = pytest.mark.browser
+FIFTY = r"\b50\s*%"
 
 
 @pytest.fixture
@@ -17,7 +18,11 @@ def voila(tmp_path, make_driver):
     """A function that serves a board on a machine whose driver has eight GPUs."""
     driver = make_driver(8)
     driver.all["busy"] = 50
-    environment = {**driver.environment(), "XDG_RUNTIME_DIR": str(tmp_path), "AIFACTORY_WORKSPACE": str(tmp_path / "ws")}
+    environment = {
+        **driver.environment(),
+        "XDG_RUNTIME_DIR": str(tmp_path),
+        "AIFACTORY_WORKSPACE": str(tmp_path / "ws"),
+    }
 
     def start(board: str):
         port = free_port()
@@ -37,10 +42,10 @@ def tabs(chromium):
         started.close()
 
 
-def shown(tab, url: str, words: str = "50 %") -> None:
+def shown(tab, url: str) -> None:
     tab.goto(url, timeout=120_000)
     tab.wait_for_selector(".af-board", timeout=120_000)
-    tab.wait_for_function(f"document.querySelector('.af-board').innerText.includes({words!r})", timeout=60_000)
+    says(tab, FIFTY)
 
 
 def test_kernels_end_with_their_tabs_and_a_late_viewer_has_history(voila, tabs):
@@ -58,7 +63,7 @@ def test_kernels_end_with_their_tabs_and_a_late_viewer_has_history(voila, tabs):
         assert kernels(process) == 2
         driver.forget_calls()
         second.wait_for_timeout(6_000)
-        assert driver.calls("utilization") <= 8 * 8, "eight GPUs, six or seven seconds, one reader"
+        assert driver.calls("utilisation") <= 8 * 8, "eight GPUs, six or seven seconds, one reader"
         ages = second.evaluate("document.querySelector('.af-board').dataset.samples")
         assert ages is None or int(ages) >= 6, "the minutes before its kernel began"
 
@@ -68,7 +73,7 @@ def test_kernels_end_with_their_tabs_and_a_late_viewer_has_history(voila, tabs):
         first.reload(timeout=120_000)
         first.wait_for_selector(".af-board", timeout=120_000)
         wait_for(lambda: kernels(process) == 1, seconds=40)
-        first.wait_for_function("document.querySelector('.af-board').innerText.includes('50 %')")
+        says(first, FIFTY)
         first.close(run_before_unload=True)
         wait_for(lambda: kernels(process) == 0, seconds=40)
 
