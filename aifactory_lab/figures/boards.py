@@ -110,7 +110,7 @@ def _small_multiples(title: str, histories: Sequence[History], names: Sequence[s
                 for trace in _lines(history, name, coloured):
                     figure.add_trace(trace, place // 2 + 1, place % 2 + 1)
     figure = theme.layout(figure, title, height=110 + HEIGHT * rows)
-    figure.update_layout(legend={"y": -0.14 / rows, "yanchor": "top"}, margin={"t": 74})  # below: the heads stand above
+    figure.update_layout(legend={"y": -0.3 / rows, "yanchor": "top"}, margin={"t": 74})  # below: the heads stand above
     figure.update_yaxes(rangemode="tozero")
     return figure.update_annotations(font_size=13)
 

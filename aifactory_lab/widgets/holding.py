@@ -54,6 +54,7 @@ def hold_given(viewer: object, given: Sampler | Source) -> Sampler:
 
 def release(viewer: object) -> None:
     """Let go of everything that a viewer holds; what boards began and nobody else holds ends."""
+    ended = []
     with _LOCK:
         for key, holders in list(_HOLDERS.items()):
             if viewer not in holders:
@@ -61,8 +62,10 @@ def release(viewer: object) -> None:
             holders.discard(viewer)
             if not holders:
                 del _HOLDERS[key]
-                if (begun := _BEGUN.pop(key, None)) is not None:
-                    begun.close()
+                ended.append(_BEGUN.pop(key, None))
+    for sampler in ended:  # outside the lock: this waits for their threads
+        if sampler is not None:
+            sampler.close()
 
 
 def _note(viewer: object, sampler: Sampler, *, begun: bool) -> None:

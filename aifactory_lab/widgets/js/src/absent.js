@@ -13,6 +13,6 @@ export class Absent {
     const found = this.board.store.extras.absent.filter(({ role }) => this.roles.includes(role));
     show(this.element, found.length > 0);
     rebuild(this.element, JSON.stringify(found), () => found.map(({ reason, mend }) =>
-      h("div", { class: "af-absent" }, h("p", {}, reason), mend ? h("code", {}, mend) : null)));
+      h("div", { class: "af-absent" }, h("p", {}, reason.charAt(0).toUpperCase() + reason.slice(1)), mend ? h("code", {}, mend) : null)));
   }
 }

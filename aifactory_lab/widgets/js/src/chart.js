@@ -64,7 +64,7 @@ export class Chart {
       width, height: this.height, legend: { show: false }, pxAlign: 1, padding: [6, 8, 0, 0],
       scales: { x: { time: true }, y: { range: (_, least, most) => axisRange(this.unit, least, most) } },
       axes: [
-        { ...axis, grid: { show: false }, size: 22, gap: 2, space: 50, values: (_, ticks, __, ___, step) => ticks.map((t) => clock(t, step < 60)) },
+        { ...axis, grid: { show: false }, size: 25, gap: 6, space: 50, values: (u, ticks, _, __, step) => ticks.map((t) => (nearEdge(u, t) ? "" : clock(t, step < 60))) },
         { ...axis, grid, size: (_, labels) => Math.max(50, ...(labels ?? []).map((label) => 10 + label.length * 6.3)), gap: 4, space: 24, values: (_, ticks) => ticks.map((tick) => tickWords(tick, this.unit)) },
       ],
       series: [{}, ...lines.map(({ colour, width: stroke = 1.6, fill, dash }) => ({
@@ -141,6 +141,12 @@ export class Chart {
     if (zooms) view.zoomBy(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) * 0.01), at, feeds);
     else view.panBy((across / box.width) * (to - from), feeds);
   }
+}
+
+/** Whether a label at `t` would be cut off by the right edge. */
+function nearEdge(u, t) {
+  const { min, max } = u.scales.x;
+  return ((max - t) / (max - min)) * (u.bbox.width / uPlot.pxRatio) < 20;
 }
 
 function lastPlace(data) {

@@ -86,7 +86,7 @@ export class Frame {
 
   /** What is watched, and what watching costs. */
   #foot(feeds) {
-    const words = feeds.map((feed) => {
+    const words = feeds.filter((feed) => feed.entities.length).map((feed) => {
       const cost = feed.cost ? [`${three(feed.cost[0])} a sample`, feed.cost[1] ? `${count(feed.cost[1])} dropped` : "none dropped"] : [];
       return [kinds(feed.entities), `every ${say(feed.period, "s")}`, ...cost, `${say(feed.bytesPerSample, "B")} a tick`].join(" · ");
     });
