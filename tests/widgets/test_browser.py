@@ -145,6 +145,18 @@ def test_a_click_opens_a_gpu_with_its_processes_as_text(board):
     assert tab.tab.locator(".af-detail").is_hidden()
 
 
+def test_the_pointer_reads_a_gpu_and_the_mean_of_a_group(board):
+    tab = board(["gpus"], [fleet(64)])
+    canvas = tab.tab.locator(".af-map canvas").bounding_box()
+    tab.tab.mouse.move(canvas["x"] + 40, canvas["y"] + 45)
+    assert "gpu 0" in tab.text(".af-tip")
+    tab.tab.mouse.move(canvas["x"] + 40, canvas["y"] + 13)
+    assert "node 1" in tab.text(".af-tip")
+    assert "busy, mean" in tab.text(".af-tip")
+    tab.tab.mouse.move(canvas["x"] + 40, canvas["y"] - 90)
+    assert tab.tab.locator(".af-tip").is_hidden()
+
+
 def test_ctrl_click_puts_several_gpus_into_the_lines(board):
     tab = board(["gpus"], [fleet(8)])
     for x in (40, 240, 400):

@@ -5,7 +5,7 @@ import { draw, sharpen } from "./heatmap.js";
 import { Legend } from "./legend.js";
 import { lines as linesOf } from "./palette.js";
 import { MetricPicker } from "./picker.js";
-import { hit, neighbour, plan } from "./plan.js";
+import { groupAt, hit, neighbour, plan } from "./plan.js";
 import { valueTable } from "./table.js";
 import { inks } from "./theme.js";
 import { grow } from "./tree.js";
@@ -151,18 +151,26 @@ export class Fleet {
     const { feed, board } = this;
     const sample = feed && board.view.sample(feed);
     const cell = this.#cell(event);
+    const box = this.canvas.getBoundingClientRect();
+    const group = cell || !this.plan ? null : groupAt(this.plan.groups, event.clientX - box.left, event.clientY - box.top);
     this.canvas.style.cursor = cell ? "pointer" : "default";
-    show(this.tip, Boolean(cell && sample));
-    if (!cell || !sample) return;
+    show(this.tip, Boolean((cell || group) && sample));
+    if (!sample || !(cell || group)) return;
     const names = [...new Set([feed.metrics[this.column(feed)].name, "busy", "memory_used", "power", "temperature"])];
     const columns = names.map((name) => feed.columns.get(name)).filter((column) => column !== undefined);
-    const entity = feed.entities[cell.row];
-    this.tip.replaceChildren(h("b", {}, entity.path.at(-1)), h("span", { class: "af-muted" }, entity.path.slice(0, -1).join(" › ")),
-      ...columns.map((column) => this.#tipLine(feed, sample, cell.row, column)));
+    const path = cell ? feed.entities[cell.row].path : [many(group.rows.length, "device"), group.name];
+    this.tip.replaceChildren(h("b", {}, path.at(-1)), h("span", { class: "af-muted" }, path.slice(0, -1).join(" › ")),
+      ...columns.map((column) => (cell ? this.#tipLine(feed, sample, cell.row, column) : this.#meanLine(feed, sample, group.rows, column))));
     const at = this.element.getBoundingClientRect();
     const [x, y] = [event.clientX - at.left, event.clientY - at.top];
     this.tip.style.left = `${Math.max(0, Math.min(x + 14, at.width - this.tip.offsetWidth - 4))}px`;
     this.tip.style.top = `${y + 18}px`;
+  }
+
+  #meanLine(feed, sample, rows, column) {
+    const { mean } = feed.sums(sample, column, rows);
+    const { label, unit } = feed.metrics[column];
+    return h("span", { class: "af-pair" }, h("span", { class: "af-muted" }, `${label}, mean`), h("span", {}, Number.isNaN(mean) ? "–" : say(mean, unit)));
   }
 
   #tipLine(feed, sample, row, column) {

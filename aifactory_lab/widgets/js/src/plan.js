@@ -173,6 +173,12 @@ export function hit(cells, x, y) {
   return null;
 }
 
+/** The innermost named group around a point: its label and its frame belong to it. */
+export function groupAt(groups, x, y) {
+  const inside = groups.filter((g) => g.name && x >= g.x && x < g.x + g.w && y >= g.y && y < g.y + g.h);
+  return ["node", "rack", "site"].map((kind) => inside.find((group) => group.kind === kind)).find(Boolean) ?? null;
+}
+
 /** The nearest cell in a direction (dx, dy) from another, or that one. */
 export function neighbour(cells, from, dx, dy) {
   const centre = (cell) => [cell.x + cell.w / 2, cell.y + cell.h / 2];

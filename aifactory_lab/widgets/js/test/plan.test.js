@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hit, neighbour, plan } from "../src/plan.js";
+import { groupAt, hit, neighbour, plan } from "../src/plan.js";
 import { grow, labelled } from "../src/tree.js";
 
 const entity = (id, kind = "gpu") => ({ id, kind, path: id.split("/") });
@@ -69,4 +69,13 @@ test("instances share the lower part of their GPU, and are hit before it", () =>
   assert.equal(hit(cells, gpu.x + 2, gpu.y + 2).row, 0);
   assert.equal(hit(cells, one.x + 2, one.y + 2).row, 1);
   assert.equal(hit(cells, two.x + 2, two.y + 2).row, 2);
+});
+
+test("a label belongs to the innermost group around it", () => {
+  const { groups } = plan(grow(fleet(128)), 1400, 440);
+  const rack = groups.find((group) => group.kind === "rack");
+  const node = groups.find((group) => group.kind === "node");
+  assert.equal(groupAt(groups, rack.x + 3, rack.y + 8).name, rack.name);
+  assert.equal(groupAt(groups, node.x + 3, node.y + 3).name, node.name);
+  assert.equal(groupAt(groups, -5, -5), null);
 });
