@@ -182,7 +182,7 @@ def _gpu(entity: Entity, layout: Layout) -> dict[str, str]:
     if index.isdigit():
         labels["device"] = f"nvidia{index}"
     if entity.kind == "mig":
-        labels |= {"GPU_I_ID": _number(entity.path[-1]), "GPU_I_PROFILE": entity.name.rpartition(" ")[2]}
+        labels |= {"GPU_I_ID": _number(entity.path[-1]), "GPU_I_PROFILE": entity.name.rpartition("MIG ")[2]}
     return labels
 
 

@@ -19,6 +19,7 @@ from aifactory_lab.telemetry import exporter as room
 from aifactory_lab.telemetry import journal
 from aifactory_lab.telemetry.exporter import export
 from aifactory_lab.telemetry.journal import Event
+from aifactory_lab.telemetry.nvml import NvmlSource
 from aifactory_lab.telemetry.production import Production
 from aifactory_lab.telemetry.prometheus import PrometheusSource
 from aifactory_lab.telemetry.readings import State
@@ -201,6 +202,27 @@ def test_another_notebook_reads_the_whole_plant_back():
     assert kinds[LLM.id] == ("service", LLM.uid)
     assert kinds[MIG.id][0] == "mig"
     assert facts[STATIONS[0].id].details["unit"] == "rows"
+
+
+def test_the_gpus_of_this_machine_are_told(make_driver):
+    driver = make_driver(4)
+    driver.split(3, instances=2)
+    driver.gpu(1).update(power_mw=351_000, busy=97, memory_used=21 << 30)
+    with watch(NvmlSource()) as sampler, export(port=0, samplers=[sampler]) as exporter:
+        sampler.first()
+        series = scrape(exporter)
+        driver.lose(0)
+        wait_for(lambda: value(scrape(exporter), "aifactory_entity_up", gpu="0") == 0)
+        assert "0" not in {sample.labels["gpu"] for sample in scrape(exporter)["DCGM_FI_DEV_POWER_USAGE"]}
+    gpu = {"gpu": "1", "UUID": sampler.layout.entities[1].uid}
+    assert value(series, "DCGM_FI_DEV_POWER_USAGE", **gpu) == pytest.approx(351.0)
+    assert value(series, "DCGM_FI_DEV_GPU_UTIL", **gpu) == 97
+    assert value(series, "DCGM_FI_DEV_FB_USED", **gpu) == pytest.approx(21 << 10)
+    assert value(series, "DCGM_FI_DEV_ENFORCED_POWER_LIMIT", **gpu) == 700
+    instances = [s.labels for s in series["DCGM_FI_DEV_FB_TOTAL"] if s.labels["gpu"] == "3" and "GPU_I_ID" in s.labels]
+    assert [(labels["GPU_I_ID"], labels["UUID"]) for labels in instances] == [
+        (place, sampler.layout.entities[3].uid) for place in ("0", "1")
+    ]
 
 
 def test_an_entity_that_two_samplers_read_is_told_once():

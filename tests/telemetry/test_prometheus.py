@@ -2,24 +2,20 @@
 
 import gzip
 import socket
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
 import xgboost
-from hypothesis import given
-from hypothesis import strategies as st
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_text
 
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.serve import load
 from aifactory_lab.serve.meters import SECONDS as SECONDS_OF_METERS
 from aifactory_lab.serve.server import start
-from aifactory_lab.telemetry import exposition, prometheus
-from aifactory_lab.telemetry.growth import Growth
-from aifactory_lab.telemetry.histograms import Buckets
+from aifactory_lab.telemetry import prometheus
 from aifactory_lab.telemetry.history import History
 from aifactory_lab.telemetry.metrics import GPU, SERVICE
 from aifactory_lab.telemetry.prometheus import PrometheusSource
@@ -31,11 +27,6 @@ from tests.telemetry.scripted import wait_for
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 SECONDS = 10.0  # between two looks, by the tests' clock
-
-TEXT_OF_ALL = (
-    LanguageModel("llama").text() + nvitop() + dcgm({"DCGM_FI_DEV_GPU_UTIL": [(dcgm_labels(0), 55.0)]})
-).decode()
-LINES_OF_ALL = sum(map(len, exposition.parse(TEXT_OF_ALL, known=prometheus.KNOWN).values()))
 
 
 @pytest.fixture
@@ -422,43 +413,6 @@ def test_one_malformed_line_does_not_lose_the_rest(look):
     assert "2 malformed lines left out, the first: 'DCGM_FI_DEV_GPU_UTIL{" in snapshot.notes[0]
 
 
-@given(
-    st.lists(
-        st.tuples(st.text(max_size=12), st.floats(allow_nan=False)), min_size=1, max_size=20, unique_by=lambda p: p[0]
-    )
-)
-def test_labels_of_any_text_come_back(pairs):
-    pairs = [(label.replace("\r", ""), value) for label, value in pairs]  # ends a line for nobody but Python
-    body = exposition_of(family("power", "gauge", [({"gpu": label}, value) for label, value in pairs])).decode()
-    samples = exposition.parse(body, known={"power": "power"})
-    assert [(sample.labels["gpu"], sample.value) for sample in samples["power"]] == pairs
-
-
-@given(st.text(), st.booleans())
-def test_any_text_is_read_or_refused_in_words(text, openmetrics):
-    with suppress(TelemetryError):
-        samples = exposition.parse(text, known=prometheus.KNOWN, openmetrics_text=openmetrics)
-        assert all(isinstance(sample.value, float) for rows in samples.values() for sample in rows)
-
-
-@given(st.data())
-def test_damaged_metrics_are_read_or_refused_in_words(data):
-    text = TEXT_OF_ALL
-    for _ in range(data.draw(st.integers(1, 5))):
-        place = data.draw(st.integers(0, len(text) - 1))
-        text = (
-            text[:place]
-            + data.draw(st.sampled_from(["", "{", "}", '"', "\\", "\n", "#", " ", "_", "9" * 400]))
-            + text[place + 1 :]
-        )
-    try:
-        samples = exposition.parse(text, known=prometheus.KNOWN)
-    except TelemetryError:
-        return
-    read = sum(len(rows) for rows in samples.values())
-    assert read >= LINES_OF_ALL - 12  # each damage can cost two lines
-
-
 # faults
 
 FAULTS = {
@@ -596,51 +550,6 @@ def test_gpus_that_come_and_go_make_a_new_layout(look):
     assert "no longer told of: " in one.notes[0]
     assert look(told(1)).notes == ()
     assert len(look(told(0, 1, 2)).layout.entities) == 3
-
-
-# arithmetic
-
-bounds = st.lists(st.floats(0.001, 100.0), min_size=1, max_size=12, unique=True).map(sorted)
-observations = st.lists(st.floats(0.0, 120.0), min_size=1, max_size=60)
-
-
-@given(bounds, observations, st.floats(0.01, 1.0))
-def test_a_quantile_lies_in_the_bucket_of_the_true_one(bounds, observed, share):
-    edges = [*bounds, float("inf")]
-    buckets = Buckets.of({edge: sum(value <= edge for value in observed) for edge in edges})
-    true = float(np.quantile(observed, share, method="inverted_cdf"))
-    place = int(np.searchsorted(edges, true, side="left"))
-    lower, upper = [0.0, *bounds, bounds[-1]][place], [*bounds, bounds[-1]][place]
-    assert lower - 1e-9 <= buckets.quantile(share) <= upper + 1e-9
-
-
-@given(bounds, observations, st.floats(0.0, 150.0))
-def test_a_share_lies_between_those_of_the_bounds_around(bounds, observed, limit):
-    edges = [*bounds, float("inf")]
-    buckets = Buckets.of({edge: sum(value <= edge for value in observed) for edge in edges})
-    least = max((buckets.counts[i] for i, bound in enumerate(bounds) if bound <= limit), default=0.0)
-    most = min((buckets.counts[i] for i, bound in enumerate(bounds) if bound >= limit), default=least)
-    assert least - 1e-9 <= buckets.within(limit) <= most + 1e-9
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), min_size=2, max_size=40))
-def test_growth_is_what_was_counted_across_restarts(steps):
-    growth, shown, counted = Growth(window=1e9), 100.0, 0.0
-    growth.add(0.0, {("n", ()): shown})
-    for second, (step, restarted) in enumerate(steps, 1):
-        shown = step if restarted and step < shown else shown + step
-        counted += step
-        growth.add(float(second), {("n", ()): shown})
-    assert growth.span().total("n") == pytest.approx(counted)
-
-
-def test_a_series_that_appears_later_began_at_zero():
-    growth = Growth(window=60.0)
-    growth.add(0.0, {("requests", (("status", "200"),)): 1_000.0})
-    growth.add(1.0, {("requests", (("status", "200"),)): 1_010.0, ("requests", (("status", "429"),)): 3.0})
-    span = growth.span(at_least=0.5)
-    assert span.total("requests") == 13.0
-    assert span.total("requests", lambda labels: labels["status"] == "500") is None
 
 
 # our own service
