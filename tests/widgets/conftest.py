@@ -8,6 +8,7 @@ import pytest
 from comm.base_comm import BaseComm
 
 from aifactory_lab.telemetry import Layout, Snapshot, Source, samplers
+from tests.telemetry.conftest import make_driver  # noqa: F401 - a fixture
 from tests.widgets import plant
 from tests.widgets.page import launched
 
