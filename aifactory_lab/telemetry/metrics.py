@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["gauge", "rate", "counter", "flags"]
+ROUNDS_UP = 0.9995  # what rounds to 1,000 at three digits is said in the next size
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -37,11 +38,15 @@ class Metric:
     def text(self, value: float) -> str:
         """Return a value as people say it: at most three digits that matter, with its unit."""
         if self.unit in ("B", "B/s", "J", "W", "/s", "rows/s", "tokens/s"):
-            size, prefix = next(((s, p) for s, p in PREFIXES if abs(value) >= s), (1.0, ""))
+            size, prefix = next(((s, p) for s, p in PREFIXES if abs(value) >= ROUNDS_UP * s), (1.0, ""))
             return f"{value / size:.3g} {prefix}{self.unit}"
         if self.unit == "s" and abs(value) < 1:
             return f"{value * 1e3:.3g} ms"
-        return f"{value:.3g} {self.unit}".rstrip() if abs(value) < 1000 else f"{value:,.0f} {self.unit}".rstrip()
+        return (
+            f"{value:.3g} {self.unit}".rstrip()
+            if abs(value) < 1000 * ROUNDS_UP
+            else f"{value:,.0f} {self.unit}".rstrip()
+        )
 
 
 _ALL = (

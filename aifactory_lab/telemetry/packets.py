@@ -102,8 +102,9 @@ class Packer:
         """Encode (samples, entities, metrics); per sample: float32 cells then states, or bytes."""
         values, states = values[:, :, self._columns], states[:, :, self._columns]
         if self.codec == "f32":
-            exact = values.astype("<f4", order="C").reshape(len(values), -1).view(np.uint8)
-            return np.concatenate([exact, states.reshape(len(states), -1)], axis=1).tobytes()
+            cells = (len(values), values.shape[1] * values.shape[2])
+            exact = values.astype("<f4", order="C").reshape(cells).view(np.uint8)
+            return np.concatenate([exact, states.reshape(cells)], axis=1).tobytes()
         self._grow(values)
         with np.errstate(invalid="ignore"):
             shares = np.clip(np.rint(values * (LEVELS / self._tops)), 0, LEVELS)

@@ -200,8 +200,9 @@ class Sampler:
                 self.error = f"a viewer failed: {type(error).__name__}: {error}"
 
     def _adopt(self, other: "Sampler") -> None:
-        """Take over the viewers of a sampler that this one replaces."""
-        self._listeners.extend(other._listeners)  # noqa: SLF001 - the same class
+        """Take over the viewers of a sampler that this one replaces; the list itself, so that they can still leave."""
+        other._listeners.extend(self._listeners)  # noqa: SLF001 - the same class
+        self._listeners = other._listeners  # noqa: SLF001
 
 
 _SAMPLERS: dict[str, Sampler] = {}

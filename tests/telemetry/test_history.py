@@ -128,6 +128,8 @@ def test_every_metric_can_be_said():
         ("temperature", 61.0, "61 °C"),
         ("sm_clock", 1980.0, "1,980 MHz"),
         ("xid", 79.0, "79"),
+        ("power", 999.7, "1 kW"),
+        ("temperature", 999.7, "1,000 °C"),
     ],
 )
 def test_values_as_people_say_them(name, value, words):

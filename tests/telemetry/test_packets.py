@@ -116,6 +116,14 @@ def test_history_is_bounded_and_keeps_the_newest():
     assert message["count"] * 40_000 == len(cells)
 
 
+@pytest.mark.parametrize("count", [0, 1, 8, 64, 1_024])
+def test_nothing_yet_can_be_sent(count):
+    layout = fleet(count)
+    message, (times, cells) = Packer(layout).history(Ring(layout, 4).history())
+    assert (message["count"], times, cells) == (0, b"", b"")
+    assert Packer(layout).tick(Snapshot.blank(layout, time=0.0))[1][0] is not None
+
+
 def test_states_are_told_apart_from_zero():
     layout = Layout(fleet(1_024).entities, FIRST, "simulated")
     snapshot = Snapshot.blank(layout, time=0.0).put("s/r/n0/gpu 0", busy=0.0).put("s/r/n0/gpu 1", busy=State.LOST)

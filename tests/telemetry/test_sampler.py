@@ -58,6 +58,16 @@ def test_running_the_cell_again_leaves_one_thread_and_its_viewers_move_over():
     assert first.closed == 1
 
 
+def test_a_viewer_that_moved_over_can_still_leave():
+    seen = []
+    before = watch(Scripted(value=1.0), period=0.01)
+    end = before.subscribe(lambda _, snapshot: seen.append(snapshot))
+    with watch(Scripted(value=2.0), period=0.01) as after:
+        wait_for(lambda: seen)
+        end()
+        wait_for(lambda: not after._listeners)
+
+
 def test_a_source_that_cannot_open_leaves_the_old_one_running():
     class Broken(Scripted):
         def open(self):
