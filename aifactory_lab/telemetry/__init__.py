@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aifactory_lab.telemetry.commons import Shared
+    from aifactory_lab.telemetry.comparison import compare
     from aifactory_lab.telemetry.dask_workers import DaskSource
     from aifactory_lab.telemetry.exporter import export
     from aifactory_lab.telemetry.history import History
     from aifactory_lab.telemetry.hooks import FunctionSource
     from aifactory_lab.telemetry.host import HostSource
     from aifactory_lab.telemetry.metrics import METRICS
+    from aifactory_lab.telemetry.playback import RecordingSource, replay
     from aifactory_lab.telemetry.prometheus import PrometheusSource
     from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Reading, Snapshot, State
+    from aifactory_lab.telemetry.recorder import Recorder, record
+    from aifactory_lab.telemetry.recording import Recording
     from aifactory_lab.telemetry.sampler import Sampler, samplers, watch
     from aifactory_lab.telemetry.sources import Source
 
@@ -36,12 +40,18 @@ _HOMES = {
     "METRICS": "metrics",
     "PrometheusSource": "prometheus",
     "Reading": "readings",
+    "Recorder": "recorder",
+    "Recording": "recording",
+    "RecordingSource": "playback",
     "Sampler": "sampler",
     "Shared": "commons",
     "Snapshot": "readings",
     "Source": "sources",
     "State": "readings",
+    "compare": "comparison",
     "export": "exporter",
+    "record": "recorder",
+    "replay": "playback",
     "samplers": "sampler",
     "watch": "sampler",
 }
@@ -56,12 +66,18 @@ __all__ = [
     "Layout",
     "PrometheusSource",
     "Reading",
+    "Recorder",
+    "Recording",
+    "RecordingSource",
     "Sampler",
     "Shared",
     "Snapshot",
     "Source",
     "State",
+    "compare",
     "export",
+    "record",
+    "replay",
     "samplers",
     "watch",
 ]
