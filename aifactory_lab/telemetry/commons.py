@@ -63,14 +63,10 @@ class Shared(Source):
         self.source = source
         self.key = source.key
         vars(self)["period"] = source.period  # the class says what suits most sources, the wrapped one what suits it
-        self.folder = runtime_folder(folder)
-        # by host as well: nodes of a cluster often share a temporary folder, but not their devices
-        name = hashlib.sha256(f"{self.key}\n{socket.gethostname()}".encode()).hexdigest()[:16]
-        self._path = self.folder / f"{re.sub(r'[^a-z0-9]+', '-', self.key.lower())[:32]}-{name}"
-        self._lock = Lock(self._path.with_suffix(".lock"))
+        self._wanted_folder = folder
+        self._settle()
         self._ring: RingFile | None = None
         self._inner: Layout | None = None  # the wrapped source's own object of the ring's layout; set while leading
-        self._facts = FactsFile(self._path.with_suffix(".json"))
         self._closed = False
 
     @property
@@ -137,11 +133,21 @@ class Shared(Source):
         self._lock.release()
         self._ring = None
 
+    def _settle(self) -> None:
+        self.folder = runtime_folder(self._wanted_folder)
+        # by host as well: nodes of a cluster often share a temporary folder, but not their devices
+        name = hashlib.sha256(f"{self.key}\n{socket.gethostname()}".encode()).hexdigest()[:16]
+        self._path = self.folder / f"{re.sub(r'[^a-z0-9]+', '-', self.key.lower())[:32]}-{name}"
+        self._lock = Lock(self._path.with_suffix(".lock"))
+        self._facts = FactsFile(self._path.with_suffix(".json"))
+
     def _take(self) -> bool:
         """Return whether this process leads, and make it so if nobody else does."""
         if self.leads:
             return True
         self._step_down()  # the lock may have been lost with its file
+        if not self.folder.is_dir():  # systemd removes $XDG_RUNTIME_DIR when its user logs out
+            self._settle()
         if not self._lock.take():
             return False
         try:
