@@ -19,6 +19,7 @@ worker's own. Nothing here talks to a cluster.
 ('this site/this rack/10.0.0.7/worker 0', 50.0)
 """
 
+from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -62,10 +63,10 @@ class _Known:
     heard: float = 0.0  # ours, when the beat changed: no two clocks are compared
     node: str = ""
     decided: bool = False
-    layout: bytes = b""
+    layout: str = ""
     entities: tuple[Entity, ...] = ()
     metrics: tuple[str, ...] = ()
-    facts: bytes = b""
+    facts: str = ""
 
 
 @dataclass
@@ -160,13 +161,13 @@ class Reader:
                 replace(entity, path=(*self._place(report["node"]), *entity.path[3:])) for entity in layout.entities
             )
         shape = (len(known.entities), len(known.metrics))
-        values = np.frombuffer(report["values"], dtype="<f8").reshape(shape)
-        states = np.frombuffer(report["states"], dtype=np.uint8).reshape(shape)
+        values = np.frombuffer(b64decode(report["values"]), dtype="<f8").reshape(shape)
+        states = np.frombuffer(b64decode(report["states"]), dtype=np.uint8).reshape(shape)
         self._note_facts(known, report["facts"])
         self.notes += [f"{report['node']}: {note}" for note in report["notes"]]
         return [Row(entity, known.metrics, values[place], states[place]) for place, entity in enumerate(known.entities)]
 
-    def _note_facts(self, known: _Known, text: bytes) -> None:
+    def _note_facts(self, known: _Known, text: str) -> None:
         if text == known.facts:
             return
         known.facts = text

@@ -33,7 +33,7 @@ def write_layout(layout: Layout) -> bytes:
     )
 
 
-def read_layout(text: bytes) -> Layout:
+def read_layout(text: bytes | str) -> Layout:
     """Return the layout that was written.
 
     Raises
@@ -55,7 +55,7 @@ def write_facts(facts: Mapping[str, Facts]) -> bytes:
     return orjson.dumps({entity: _facts(of) for entity, of in facts.items()})
 
 
-def read_facts(text: bytes) -> dict[str, Facts]:
+def read_facts(text: bytes | str) -> dict[str, Facts]:
     """Return the facts that were written.
 
     Raises
@@ -81,9 +81,9 @@ def _facts(of: Facts) -> dict[str, Any]:
     return {"processes": of.processes, "health": of.health, "details": dict(of.details)}
 
 
-def _read(text: bytes) -> Any:
+def _read(text: bytes | str) -> Any:
     try:
         return orjson.loads(text)
     except ValueError as error:
-        msg = f"a document of {len(text)} bytes is damaged: {error}"
+        msg = f"a document of {len(text)} characters is damaged: {error}"
         raise TelemetryError(msg) from error

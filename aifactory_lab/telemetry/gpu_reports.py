@@ -13,6 +13,7 @@ reader counts a UUID once. It does not know Dask: a heartbeat calls `report`.
 import hashlib
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,7 @@ class GpuReports:
         self._cluster, self._make = cluster, make
         self._words = ""
         self._sampler: Sampler | None = None
-        self._written: tuple[Layout | None, bytes] = (None, b"")
+        self._written: tuple[Layout | None, str] = (None, "")
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="aifactory-gpu-reports", daemon=True)
         self._thread.start()
@@ -57,7 +58,7 @@ class GpuReports:
     def report(self, worker: object = None) -> dict[str, Any]:  # noqa: ARG002 - Dask passes the worker
         """Return the node, and what was read or words why nothing is; neither while the driver is being opened.
 
-        It is of plain types and bytes, as heartbeats carry them.
+        It is of plain types and text only: a scheduler also tells it as JSON.
         """
         told: dict[str, Any] = {"node": here()[-1], "words": self._words}
         sampler = self._sampler
@@ -65,13 +66,13 @@ class GpuReports:
         if sampler is None or latest is None:
             return told
         if self._written[0] is not latest.layout:
-            self._written = (latest.layout, write_layout(latest.layout))
+            self._written = (latest.layout, write_layout(latest.layout).decode())
         return told | {
             "layout": self._written[1],
-            "values": latest.values.astype("<f8").tobytes(),
-            "states": latest.states.tobytes(),
+            "values": b64encode(latest.values.astype("<f8").tobytes()).decode(),
+            "states": b64encode(latest.states.tobytes()).decode(),
             "notes": list(latest.notes),
-            "facts": write_facts(dict(sampler.facts)),
+            "facts": write_facts(dict(sampler.facts)).decode(),
         }
 
     def close(self) -> None:

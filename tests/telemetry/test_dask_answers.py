@@ -1,5 +1,7 @@
 """A scheduler's answers turned into rows: who is where, GPUs once, names apart, what is missing said."""
 
+from base64 import b64encode
+
 import numpy as np
 
 from aifactory_lab.telemetry.dask_answers import NAME, REPORT_SECONDS, Reader, announced
@@ -16,11 +18,11 @@ def gpus(node, uids, metrics=("busy", "power"), value=50.0, **more):
     return {
         "node": node,
         "words": "",
-        "layout": write_layout(Layout(entities, metrics)),
-        "values": np.full(shape, value).tobytes(),
-        "states": np.zeros(shape, dtype=np.uint8).tobytes(),
+        "layout": write_layout(Layout(entities, metrics)).decode(),
+        "values": b64encode(np.full(shape, value).tobytes()).decode(),
+        "states": b64encode(bytes(shape[0] * shape[1])).decode(),
         "notes": [],
-        "facts": write_facts({}),
+        "facts": write_facts({}).decode(),
         **more,
     }
 
@@ -107,7 +109,7 @@ def test_a_newcomer_waits_for_its_report_but_not_for_ever():
 
 def test_facts_and_notes_of_gpus_find_their_rows():
     facts = {"this site/this rack/node/gpu 1": Facts((Process(7, "python"),))}
-    report = gpus("node", ["GPU-1", "GPU-2"], facts=write_facts(facts), notes=["gpu 0 is hot"])
+    report = gpus("node", ["GPU-1", "GPU-2"], facts=write_facts(facts).decode(), notes=["gpu 0 is hot"])
     reader = Reader(site="lab", racks={"node": "rack 9"})
     for now in (0.0, 1.0):
         reader.rows({"tcp://a": worker(0, report)}, now=now)
