@@ -24,7 +24,7 @@ from aifactory_lab.telemetry.sampler import Sampler
 from aifactory_lab.telemetry.sources import Source
 from aifactory_lab.telemetry.visits import Visit, sums
 
-# The way through the factory, with the words on its signs; other stations line up behind as they are seen.
+# The way through the factory, with the words on its signs; other stations stand where they came in.
 FLOW = {"ingest": "raw material", "etl": "ETL", "train": "train", "tune": "tune", "score": "score", "serve": "serve"}
 KEPT_VISITS = 400
 
@@ -120,8 +120,16 @@ class Production(Source):
         return {"station": slowest, "reason": share}
 
     def _stations(self) -> list[str]:
-        seen = dict.fromkeys(v.station for v in list(self.visits.values()))
-        return [*FLOW, *(station for station in seen if station not in FLOW)]
+        """Return the flow, with other stations after the one that began before them."""
+        began: dict[str, float] = {}
+        for visit in list(self.visits.values()):
+            began.setdefault(visit.station, visit.start)
+        stations = list(FLOW)
+        for station in sorted(began.keys() - FLOW.keys(), key=lambda name: began[name]):
+            before = [name for name in stations if began.get(name, float("inf")) <= began[station]]
+            place = stations.index(max(before, key=lambda name: began[name])) + 1 if before else len(stations)
+            stations.insert(place, station)
+        return stations
 
     def _note(self, event: Event) -> None:
         visit = self.visits.get(event.run)

@@ -66,8 +66,9 @@ def sums(visits: Sequence[Visit], now: float) -> dict[str, float | State]:
     joules = [v.joules for v in visits if v.stop is not None]
     known = [joule for joule in joules if joule is not None]
     share = next((v.floor_share for v in reversed(visits) if v.floor_share is not None), None)
+    made = sum(v.made for v in visits)
     return {
-        "made": sum(v.made for v in visits),
+        "made": made if made or all(v.stop for v in visits) else State.UNSUPPORTED,  # nothing counted yet is not 0
         "seconds": sum(v.seconds if v.stop else now - v.start for v in visits),
         "joules": sum(known) if known and len(known) == len(joules) else State.UNSUPPORTED,
         "floor_share": State.UNSUPPORTED if share is None else 100 * share,

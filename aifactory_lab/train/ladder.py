@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from aifactory_lab import measure
 from aifactory_lab.etl.features import FeatureSpec
 from aifactory_lab.train import evaluation
 from aifactory_lab.train.fitting import learn
@@ -112,6 +113,7 @@ def climb(
                 "sentence": rung.sentence,
             }
         )
+        measure.progress(1)
     return pl.DataFrame(lines)
 
 

@@ -63,6 +63,7 @@ def test_a_running_station_is_active_with_its_live_rate(production):
 def test_a_station_that_has_counted_nothing_yet_has_no_rate(production):
     with Meter("train", unit="rows"):
         assert reading(production, "train", "rate") == "unsupported"
+        assert reading(production, "train", "made") == "unsupported"
 
 
 def test_counts_add_up_over_visits_and_joules_only_when_all_are_known(production):
@@ -104,9 +105,17 @@ def test_a_run_of_another_process_is_followed(tmp_path):
         assert reading(source, "etl", "made") == "7"
 
 
-def test_a_station_that_is_not_in_the_flow_lines_up_behind(production):
-    visit("ladder", seconds=1.0)
-    assert production.sample().layout.entities[-1].id == "factory/ladder"
+def test_a_station_that_is_not_in_the_flow_stands_after_the_one_before_it(production):
+    visit("train", seconds=4.0)
+    visit("ladder", seconds=2.0)
+    visit("serve", seconds=1.0)
+    stations = [entity.path[-1] for entity in production.sample().layout.entities]
+    assert stations[stations.index("ladder") - 1] == "train"
+
+
+def test_a_station_that_came_before_everything_lines_up_behind(production):
+    visit("paint", seconds=9.0)
+    assert production.sample().layout.entities[-1].id == "factory/paint"
 
 
 def test_the_bottleneck_is_where_the_last_lot_took_longest(production):
