@@ -54,7 +54,8 @@ class Rates:
         Parameters
         ----------
         counts, bits, present
-            Shape (rows, columns): what the counters say, how many bits they have, and whether they were read.
+            Shape (rows, columns): what the counters say, how many bits of it count, and whether they were read. One
+            that was not read once begins anew.
         times
             Shape (rows,): when each row was read, in seconds of one steady clock.
         """
@@ -74,7 +75,3 @@ class Rates:
         self._counts = np.where(taken, counts, self._counts)
         self._times = np.where(taken, times[:, None], np.where(present, self._times, np.nan))
         return self._rates
-
-    def forget(self, row: int) -> None:
-        """Begin anew with one row: what it counted before was another life."""
-        self._times[row], self._rates[row], self._narrow[row], self.doubtful[row] = np.nan, np.nan, False, False

@@ -66,8 +66,7 @@ class Inspector:
         end = time.perf_counter() + SLICE_SECONDS
         for _ in range(min(MOST_A_TICK, len(self._devices))):
             device = self._devices[self._round.next()]
-            if device.present:
-                gone |= self._sheet.read("rare", [device.row])
+            gone |= self._sheet.read("rare", [device.row])
             told[device.entity.id] = self._facts(device) if device.row not in gone else _lost(gone[device.row])
             if time.perf_counter() >= end:
                 break

@@ -140,18 +140,15 @@ class Fleet:
             self._gpm.add(device, self._parent(device).handle)
 
     def _part(self, gone: Mapping[int, int]) -> None:
-        """Let go of devices that are gone, and of the instances of a GPU that is."""
-        for row in sorted(gone.keys() - self._lost.keys()):  # a GPU before its instances
+        """Let go of devices that are gone; an instance may be gone because its GPU was split anew."""
+        for row in sorted(gone):  # a GPU before its instances
             device = self._devices[row]
             device.handle, device.code, device.retry = None, gone[row], self._clock() + RETRY_SECONDS
             self._lost[row] = device
             self._sheet.leave(row, device.code)
-            self._links.forget(row)
             self._inspector.first(row)
             if self._gpm is not None:
                 self._gpm.drop(row)
-            if device.instances:
-                self._part({one.row: device.code for one in self._devices if one.parent == row})
             parent = self._parent(device)
             self.changed |= parent.present and resplit(parent)
 
@@ -172,9 +169,6 @@ class Fleet:
         del self._lost[device.row]
         self._greet(device)
         self._inspector.first(device.row)
-        self._part(self._sheet.read("second", [device.row]))
+        self._part(self._sheet.read("second", [device.row]) | self._sheet.read("rare", [device.row]))
         # One that was lost when the driver was opened has no name in the layout yet.
         self.changed |= not device.entity.uid or (device.present and resplit(device))
-        for instance in self._lost.values():
-            if instance.parent == device.row:
-                instance.retry = 0.0

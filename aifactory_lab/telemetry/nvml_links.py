@@ -51,10 +51,6 @@ class Links:
         counts, bits, self._codes = self._sheet.counters()
         self._speeds = self._rates.update(counts, bits, self._codes == OK, self._sheet.times) * UNITS
 
-    def forget(self, row: int) -> None:
-        """Begin anew with one device."""
-        self._rates.forget(row)
-
     def write(self, snapshot: Snapshot) -> None:
         """Write the rates into a snapshot."""
         columns = [snapshot.layout.columns[name] for name in LINKS]

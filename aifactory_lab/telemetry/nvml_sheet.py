@@ -65,7 +65,7 @@ class Sheet:
     times
         Shape (devices,): when its counters were read, on `clock`.
     without_memory
-        Shape (devices,): whether it is there, but has no memory of its own.
+        Shape (devices,): whether the driver says that it has no memory of its own.
     """
 
     def __init__(self, devices: int, clock: Callable[[], float]) -> None:
@@ -74,7 +74,6 @@ class Sheet:
         self.times = np.zeros(devices)
         self._clock = clock
         self._asked = np.zeros((devices, len(CALLS)), dtype=bool)
-        self._there = np.zeros(devices, dtype=bool)
         self._calls = [call if function(*call.names) else call.successor or call for call in CALLS]
         self._functions = [function(*call.names) for call in self._calls]
         self._arguments: list[list[tuple[Any, ...]]] = [[] for _ in range(devices)]
@@ -92,19 +91,19 @@ class Sheet:
             self._functions[place] is not None and (keys is None or call.key in keys)
             for place, call in enumerate(CALLS)
         ]
-        self.codes[row], self._there[row] = UNSUPPORTED, True
+        self.codes[row] = UNSUPPORTED
         self._plans.clear()
 
     def leave(self, row: int, code: int) -> None:
         """Ask a device no more; all that it was asked for has this code."""
         self.codes[row] = code
-        self._asked[row] = self._there[row] = False
+        self._asked[row] = False
         self._plans.clear()
 
     def read(self, tier: Tier, rows: Sequence[int] | None = None) -> dict[int, int]:
         """Make the calls of a tier, for all devices or some; return the rows that are gone, with the code.
 
-        A device is gone if the driver says so, or if no call of its works.
+        A device is gone if the driver says so, or if none of its fast calls works.
         """
         plan = self._plan(tier, rows) if rows is not None else self._plans.get(tier)
         if plan is None:
@@ -135,7 +134,7 @@ class Sheet:
     def without_memory(self) -> NDArray[np.bool_]:  # noqa: D102 - an attribute of the class
         place = PLACE["memory"]
         known = self._functions[place] is not None
-        return np.asarray(self._there & (self.codes[:, place] == UNSUPPORTED) & known)
+        return np.asarray((self.codes[:, place] == UNSUPPORTED) & known)
 
     def faults(self) -> dict[int, int]:
         """Return the devices that are there of which a call failed in this or an earlier tick, and with what code."""
@@ -144,10 +143,9 @@ class Sheet:
 
     def counters(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int32]]:
         """Return the link counters, how many bits each has, and their codes: PCIe in and out, NVLink in and out."""
-        narrow = np.stack(self._types, axis=1) == NARROW_TYPE
-        counts = np.stack(self._counts, axis=1)  # of a narrow one only the lower half is written
+        bits = np.where(np.stack(self._types, axis=1) == NARROW_TYPE, 32, 64)
         codes = self.codes[:, [PLACE[call] for call, _ in COUNTERS]]
-        return np.where(narrow, counts & np.uint64(0xFFFFFFFF), counts), np.where(narrow, 32, 64), codes
+        return np.stack(self._counts, axis=1), bits, codes
 
     def _prepare(self) -> None:
         """Write into the records what the driver reads from them."""
@@ -183,7 +181,9 @@ class Sheet:
         places = np.array([place for place, call in enumerate(CALLS) if call.tier == tier])
         codes, asked = self.codes[np.ix_(rows, places)], self._asked[np.ix_(rows, places)]
         faults = IS_FAULT[codes] & asked
-        gone = (IS_GONE[codes] & asked).any(axis=1) | (faults.any(axis=1) & (faults == asked).all(axis=1))
+        gone = (IS_GONE[codes] & asked).any(axis=1)
+        if tier == "fast":
+            gone |= faults.any(axis=1) & (faults == asked).all(axis=1)
         # An argument that one call of many refuses is a reading that this GPU does not have.
         never = asked & (IS_NEVER[codes] | IS_INVALID[codes]) & ~gone[:, None]
         if never.any():

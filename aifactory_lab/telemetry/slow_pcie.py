@@ -55,9 +55,9 @@ class SlowPcie:
     def _run(self) -> None:
         while not self._done.is_set():
             for row, handle in self._wanted.items():
-                self._read(row, handle)
                 if self._done.is_set():
                     return
+                self._read(row, handle)
             self._done.wait(self._period)
 
     def _read(self, row: int, handle: Any) -> None:

@@ -4,7 +4,9 @@ import shutil
 
 import pytest
 
+from aifactory_lab.telemetry.nvml import NvmlSource
 from tests.telemetry.driver import FakeDriver, unload
+from tests.telemetry.gpus import Clock
 
 
 @pytest.fixture
@@ -26,3 +28,16 @@ def make_driver(tmp_path):
 def driver(make_driver) -> FakeDriver:
     """Eight H100s at rest."""
     return make_driver(8)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A steady clock that the test moves."""
+    return Clock()
+
+
+@pytest.fixture
+def source(driver, clock):
+    """The GPUs of `driver`, on that clock."""
+    with NvmlSource(clock=clock) as source:
+        yield source

@@ -26,7 +26,7 @@ enum field { RC, GENERATION, CALL_US, BUSY, MEMORY_BUSY, MEMORY_USED, MEMORY_TOT
              MEMORY_MAX_MHZ, PCIE_TX, PCIE_RX, PCIE_BITS, PCIE_TX_KBS, PCIE_RX_KBS, PCIE_GENERATION, PCIE_WIDTH,
              NVLINK_TX_KIB, NVLINK_RX_KIB, LINKS, ECC_CORRECTED, ECC_UNCORRECTED, REMAPPED_CORRECTED,
              REMAPPED_UNCORRECTED, REMAP_PENDING, REMAP_FAILURE, THROTTLE, XID, GPM_SUPPORTED, GPM_SM, GPM_OCCUPANCY,
-             GPM_TENSOR, GPM_DRAM, GPM_PCIE_TX_MIB, GPM_PCIE_RX_MIB, MIG_MODE, MIG_COUNT,
+             GPM_TENSOR, GPM_DRAM, GPM_PCIE_TX_MIB, GPM_PCIE_RX_MIB, MIG_MODE, MIG_COUNT, USE_US,
              MIG0_TOTAL, MIG0_USED, MIG1_TOTAL, MIG1_USED, MIG2_TOTAL, MIG2_USED, MIG3_TOTAL, MIG3_USED,
              MIG4_TOTAL, MIG4_USED, MIG5_TOTAL, MIG5_USED, MIG6_TOTAL, MIG6_USED,
              PID0, PID0_MEMORY, PID0_SM, PID0_INSTANCE, PID1, PID1_MEMORY, PID1_SM, PID1_INSTANCE,
@@ -259,7 +259,8 @@ static int read_field(const double *row, field_value_t *out) {
         else if (KNOWN[i].call == FIELD_NVLINK && out->scope != UINT32_MAX)
             rc = out->scope < row[LINKS] ? rc : INVALID, value /= row[LINKS];
         out->type = wide ? 3 : 1; /* unsigned long long, unsigned int */
-        return out->value = wide ? (uint64_t)value : (uint32_t)(uint64_t)value, rc;
+        /* of a union only what the type covers is written */
+        return out->value = wide ? (uint64_t)value : ((uint64_t)value & UINT32_MAX) | 0xdeadbeefull << 32, rc;
     }
     return NOT_SUPPORTED;
 }
@@ -325,7 +326,8 @@ int nvmlEventSetWait_v2(event_set_t *set, event_t *event, unsigned timeout_ms) {
     for (int64_t end = now_us(CLOCK_MONOTONIC) + timeout_ms * 1000ll;; usleep(2000)) {
         for (int i = 0; i < gpus; i++) {
             double xid = state[FIRST_GPU + i][XID];
-            if (!set->gpu[i] || isnan(xid) || xid == set->seen[i]) continue;
+            int stale = ((set->gpu[i] >> 8) & 255) != ((unsigned)state[FIRST_GPU + i][GENERATION] & 255);
+            if (!set->gpu[i] || stale || isnan(xid) || xid == set->seen[i]) continue;
             set->seen[i] = xid;
             return *event = (event_t){set->gpu[i], 8, (uint64_t)xid, UINT32_MAX, UINT32_MAX}, OK;
         }
@@ -360,7 +362,7 @@ int nvmlDeviceGetProcessUtilization(gpu_t gpu, process_use_t *out, unsigned *cou
     ENTER(PROCESS_UTILISATION, 0);
     if (in_mig_mode(row)) return NOT_SUPPORTED;
     if (!out) return *count = 100, SHORT; /* the driver names the size of its buffer, not what is in it */
-    uint64_t now = (uint64_t)now_us(CLOCK_REALTIME);
+    uint64_t now = row[USE_US] > 0 ? (uint64_t)row[USE_US] : (uint64_t)now_us(CLOCK_REALTIME); /* of the samples */
     *count = 0;
     for (const double *one = row + PID0; one < row + FIELDS && now > since_us; one += PID1 - PID0)
         if (one[0] > 0 && one[2] > 0)

@@ -78,11 +78,9 @@ def test_a_counter_that_was_away_starts_afresh():
     assert update(rates, 10**6 + 7, 4.0) == 7
 
 
-def test_a_forgotten_row_starts_afresh_and_leaves_the_others_alone():
-    rates = Rates(2, 1)
-    counts, bits, there = np.array([[0], [0]], np.uint64), np.full((2, 1), 64), np.ones((2, 1), bool)
+def test_each_counter_of_a_table_has_its_own_time_and_life():
+    rates = Rates(2, 2)
+    counts, bits, there = np.zeros((2, 2), np.uint64), np.full((2, 2), 64), np.array([[True, True], [False, True]])
     rates.update(counts, bits, there, np.array([0.0, 0.0]))
-    rates.forget(0)
-    now = rates.update(counts + np.uint64(10), bits, there, np.array([1.0, 2.0]))
-    assert np.isnan(now[0, 0])
-    assert now[1, 0] == 5.0
+    now = rates.update(counts + np.uint64(10), bits, there | True, np.array([1.0, 2.0]))
+    assert now.tolist() == [[10.0, 10.0], [pytest.approx(np.nan, nan_ok=True), 5.0]]
