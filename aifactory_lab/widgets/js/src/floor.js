@@ -90,7 +90,7 @@ function main(get, active, unit) {
   const [made, rate] = [get("made"), get("rate")];
   if (active && Number.isFinite(rate)) {
     const [big, word] = parts(rate, "/s");
-    return { big, unit: unit ? word.replace("/s", ` ${unit}/s`).trim() : word, made: Number.isFinite(made) ? `${amount(made).join("\u202f")} made${lasted(get)}` : "" };
+    return { big, unit: unit ? word.replace("/s", ` ${unit}/s`).trim() : word, made: Number.isFinite(made) ? `${amount(made).filter(Boolean).join("\u202f")} made${lasted(get)}` : "" };
   }
   if (!Number.isFinite(made)) return { big: "–", unit: "", made: active ? "rate not told" : "" };
   const [big, prefix] = amount(made);
