@@ -8,7 +8,7 @@ JS := aifactory_lab/widgets/js
 export OMP_WAIT_POLICY ?= passive
 export MLFLOW_DISABLE_TELEMETRY ?= true
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lab dash widgets widgets-check bench notebooks gpu-check doctor system-deps clean
+.PHONY: help setup run test check lab dash widgets widgets-check bench bench-peers notebooks gpu-check doctor system-deps clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
