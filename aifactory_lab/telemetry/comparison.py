@@ -57,17 +57,6 @@ class Run:
     seconds: Values
     lines: dict[str, Values]
 
-    def stations(self) -> dict[str, dict[str, float | None]]:
-        """Return each station's seconds and joules over its visits, as far as they were recorded."""
-        found: dict[str, dict[str, float | None]] = {}
-        for band in self.recording.events:
-            start, stop = max(band.start, self.recording.start), min(band.stop or np.inf, self.recording.stop)
-            row = found.setdefault(band.station, {"seconds": 0.0, "joules": 0.0})
-            joules = band.joules if band.joules is not None else _joules(self.recording, start, stop)
-            row["seconds"] = (row["seconds"] or 0.0) + max(0.0, stop - start)
-            row["joules"] = None if joules is None or row["joules"] is None else row["joules"] + joules
-        return found
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -119,7 +108,7 @@ class Comparison:
         yield f"{name}, peak", unit, float(np.nanmax(first)), float(np.nanmax(second))
 
     def _of_stations(self) -> Iterator[Row]:
-        first, second = self.first.stations(), self.second.stations()
+        first, second = stations(self.first.recording), stations(self.second.recording)
         for station in dict.fromkeys([*first, *second]):
             for what, unit in (("seconds", "s"), ("joules", "J")):
                 yield f"{station}, {what}", unit, first.get(station, {}).get(what), second.get(station, {}).get(what)
@@ -159,6 +148,21 @@ def compare(
     names = (f"{first.name} (a)", f"{second.name} (b)") if same else (first.name, second.name)
     runs = [_run(name, run, zero, kind) for name, run, zero in zip(names, (first, second), zeros, strict=True)]
     return Comparison(*runs)
+
+
+def stations(recording: Recording) -> dict[str, dict[str, float | None]]:
+    """Return each station's seconds and joules over its visits, as far as they were recorded.
+
+    Joules that a station told itself count first, then what the recorded energy counters say, else they are `None`.
+    """
+    found: dict[str, dict[str, float | None]] = {}
+    for band in recording.events:
+        start, stop = max(band.start, recording.start), min(band.stop or np.inf, recording.stop)
+        row = found.setdefault(band.station, {"seconds": 0.0, "joules": 0.0})
+        joules = band.joules if band.joules is not None else _joules(recording, start, stop)
+        row["seconds"] = (row["seconds"] or 0.0) + max(0.0, stop - start)
+        row["joules"] = None if joules is None or row["joules"] is None else row["joules"] + joules
+    return found
 
 
 def _run(name: str, recording: Recording, zero: float, kind: str) -> Run:
