@@ -86,8 +86,8 @@ def decode(table: Any, layout: Layout, metrics: Sequence[str] | None = None) -> 
     """
     entities, names = layout.shape[0], layout.metrics if metrics is None else tuple(metrics)
     shape = (table.num_rows // entities, entities, len(layout.metrics))
-    cells = [table[name].to_numpy().astype(np.float64) for name in names]
-    values = np.stack(cells, axis=-1) if cells else np.empty((table.num_rows, 0))
+    read = [table[name].to_numpy().astype(np.float64) for name in names]
+    values = np.stack(read, axis=-1) if read else np.empty((table.num_rows, 0))
     words, which = _coded(table["states"])
     digits = np.array([list(word.encode()) for word in words], dtype=np.uint8).reshape(len(words), -1) - ZERO
     states = digits[which].reshape(shape)
@@ -107,6 +107,12 @@ def decode(table: Any, layout: Layout, metrics: Sequence[str] | None = None) -> 
 def times(table: Any, entities: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the time of every sample, in seconds since the epoch."""
     return np.asarray(table["time"].to_numpy().astype(np.int64)[::entities] / 1e6)
+
+
+def cells(of: Layout, within: Layout) -> tuple[Any, ...]:
+    """Return the places of a layout's cells in a larger one, as an index."""
+    rows = [within.rows[entity.id] for entity in of.entities]
+    return np.ix_(rows, [within.columns[name] for name in of.metrics])
 
 
 def microseconds(time: float) -> int:

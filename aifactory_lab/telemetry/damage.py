@@ -74,7 +74,8 @@ def without_doubles(found: Iterable[Part]) -> list[Part]:
 
 def clock(time: float) -> str:
     """Return a time as people write it."""
-    return f"{datetime.fromtimestamp(time, UTC):%-d %b %Y %H:%M:%S} UTC"
+    moment = datetime.fromtimestamp(time, UTC)
+    return f"{moment.day} {moment:%b %Y %H:%M:%S} UTC"
 
 
 def _whole(folder: Path) -> tuple[list[Part], int]:

@@ -29,6 +29,7 @@ from aifactory_lab.telemetry.sources import Source
 
 LEAST_PERIOD, MOST_PERIOD = 0.1, 1.0  # seconds between samples of a player, whatever was recorded
 MOST_SPEED = 60.0
+TOLD = 64  # entities that are told when it was; every board shows one of them first
 End = Literal["loop", "hold"]
 
 
@@ -99,9 +100,10 @@ class RecordingSource(Source):
 
     def facts(self) -> dict[str, Facts]:
         """Tell when it really was."""
-        then = {"recorded": clock(self.recording.start + self.position), "recording": self.recording.name}
+        moment = self.recording.start + self.position
+        then = {"recorded": clock(moment), "recording": self.recording.name}
         facts = Facts(details=then | ({"damage": self.recording.damage} if self.recording.damage else {}))
-        return {entity.id: facts for entity in self.recording.at(self.recording.start).layout.entities[:64]}
+        return {entity.id: facts for entity in self.recording.chunk(moment).layout.entities[:TOLD]}
 
     @property
     def best_period(self) -> float:

@@ -23,6 +23,7 @@ from typing import Self
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry import parts
 from aifactory_lab.telemetry.bands import Band, Bands
+from aifactory_lab.telemetry.chunks import read
 from aifactory_lab.telemetry.gathering import Gathering
 from aifactory_lab.telemetry.production import Production
 from aifactory_lab.telemetry.readings import Snapshot
@@ -40,12 +41,12 @@ class Recorder:
         The folder while it records; the finished file once it is closed.
     error
         What stopped it, with its mend; `None` while all is well.
-    missed
-        Samples that were left out because the disk was too slow.
+    missed, note
+        Samples that were left out because the disk was too slow; why no stations are kept, if they could not be told.
     """
 
     def __init__(self, sampler: Sampler, path: Path | str, *, every: float = 5.0, bands: Bands | None = None) -> None:
-        self.every, self.missed = every, 0
+        self.every, self.missed, self.note = every, 0, ""
         self.error: TelemetryError | None = None
         self._gathering = Gathering(path)
         self.path = self._gathering.folder
@@ -111,7 +112,8 @@ class Recorder:
 
     def __repr__(self) -> str:
         state = f"stopped: {self.error.what}" if self.error else "recording" if self.running else "closed"
-        return f"Recorder({str(self.path)!r}, {self.samples:,} samples, {state})"
+        note = f", {self.note}" if self.note else ""
+        return f"Recorder({str(self.path)!r}, {self.samples:,} samples, {state}{note})"
 
     def _hear(self, sampler: Sampler, snapshot: Snapshot) -> None:  # noqa: ARG002 - what every listener is given
         if not self.running:
@@ -152,7 +154,11 @@ class Recorder:
     def _told(self) -> list[Band]:
         """Return the stations that worked since this was asked last."""
         since, self._since = self._since, time.time()
-        return [Band.of(band) for band in self._bands(since)]
+        try:
+            return [Band.of(band) for band in self._bands(since)]
+        except Exception as error:  # noqa: BLE001 - the readings are good without the stations
+            self.note = f"the stations could not be told: {type(error).__name__}: {error}"
+            return []
 
     def _listen(self, since: float) -> list[dict[str, object]]:
         production = self._production
@@ -181,7 +187,7 @@ def record(
     Raises
     ------
     TelemetryError
-        If there is a recording of that name, or the folder cannot be written.
+        If there is a recording or another file of that name, or the folder cannot be written.
     """
     if not every > 0:
         msg = f"every={every!r} must be a positive number of seconds"
@@ -202,9 +208,11 @@ def _make_room(path: Path | str, *, overwrite: bool) -> None:
     if not overwrite:
         msg = f"there is a recording {there} already"
         raise TelemetryError(msg, mend=f"telemetry.record(sampler, {str(path)!r}, overwrite=True)")
-    for recorder in [recorder for recorder in _OPEN if recorder.path == there]:
+    for recorder in [recorder for recorder in _OPEN if recorder.path.resolve() == there.resolve()]:
         recorder.close()
-    places[0].unlink(missing_ok=True)
+    if places[0].exists():
+        read(places[0])  # raises over anybody else's Parquet file: that is not ours to remove
+        places[0].unlink()
     shutil.rmtree(places[1], ignore_errors=True)
 
 

@@ -86,11 +86,12 @@ class Recording:
         """How many samples there are."""
         return sum(chunk.samples for chunk in self.chunks)
 
-    @property
+    @cached_property
     def period(self) -> float:
-        """Seconds between samples, on average over the longest chunk."""
+        """Seconds between samples: the median of the longest chunk, 0 if there is but one sample."""
         longest = max(self.chunks, key=lambda chunk: chunk.samples)
-        return (longest.stop - longest.start) / max(1, longest.samples - 1)
+        gaps = np.diff(columns.times(longest.table(["time"]), longest.layout.shape[0]))
+        return float(np.median(gaps)) if len(gaps) else 0.0
 
     @cached_property
     def layout(self) -> Layout:
@@ -140,16 +141,19 @@ class Recording:
         states, at = np.full((count, *layout.shape), State.UNSUPPORTED, dtype=np.uint8), 0
         for chunk, places in picked:
             read = self._samples(chunk, metrics).history
-            rows, cells = slice(at, at := at + len(places)), _cells(read.layout, layout)
+            rows, cells = slice(at, at := at + len(places)), columns.cells(read.layout, layout)
             times[rows] = read.times[places]
             values[rows][:, *cells], states[rows][:, *cells] = read.values[places], read.states[places]
         return History(layout, times, values, states)
 
     def at(self, time: float) -> Snapshot:
         """Return the last sample at or before a time, in the layout it was recorded with; before all, the first."""
-        chunk = next((chunk for chunk in reversed(self.chunks) if chunk.start <= time), self.chunks[0])
-        samples = self._samples(chunk)
+        samples = self._samples(self.chunk(time))
         return samples.snapshot(max(0, int(np.searchsorted(samples.history.times, time, side="right")) - 1))
+
+    def chunk(self, time: float) -> Chunk:
+        """Return the chunk of the last sample at or before a time; before all, the first."""
+        return next((chunk for chunk in reversed(self.chunks) if chunk.start <= time), self.chunks[0])
 
     def frame(self, start: float = -np.inf, stop: float = np.inf, *, step: float = 0.0) -> "pl.DataFrame":
         """Read samples as a table: one row per sample and entity, a column per metric."""
@@ -184,8 +188,7 @@ class Recording:
     def _repr_html_(self) -> str:
         facts = {name: escape(text) for name, text in self._facts().items()}
         facts |= {"stations": "<br>".join(escape(str(band)) for band in self.events[:12])}
-        left = "style='text-align:left'"
-        rows = [f"<tr><th {left}>{name}</th><td {left}>{text}</td></tr>" for name, text in facts.items() if text]
+        rows = [f"<tr><th>{name}</th><td>{text}</td></tr>" for name, text in facts.items() if text]
         return f"<table><caption>{escape(self.name)}</caption>{''.join(rows)}</table>"
 
     def _facts(self) -> dict[str, str]:
@@ -219,10 +222,10 @@ class Recording:
         return replace(self.layout, metrics=tuple(metrics))
 
     def _check(self, samples: int, layout: Layout, step: float) -> None:
-        size = samples * layout.shape[0] * layout.shape[1] * CELL_BYTES
-        if size > HISTORY_BYTES:
+        entities, metrics = layout.shape
+        if (size := samples * entities * metrics * CELL_BYTES) > HISTORY_BYTES:
             fits = np.ceil(max(self.period, step) * size / HISTORY_BYTES)
-            msg = f"{samples:,} samples of {layout.shape[0]:,} × {layout.shape[1]} take {size / 2**20:,.0f} MiB"
+            msg = f"{samples:,} samples of {entities:,} × {metrics} take {size / 2**20:,.0f} MiB"
             raise TelemetryError(msg, mend=f"recording.history(step={fits:.0f})")
 
     def _samples(self, chunk: Chunk, metrics: Sequence[str] | None = None) -> Samples:
@@ -233,12 +236,6 @@ class Recording:
         if read is None or read[0] is not chunk:
             read = self._read = chunk, columns.decode(chunk.table(), chunk.layout)
         return read[1]
-
-
-def _cells(of: Layout, within: Layout) -> tuple[Any, ...]:
-    """Return the places of a layout's cells in a larger one, as an index."""
-    rows = [within.rows[entity.id] for entity in of.entities]
-    return np.ix_(rows, [within.columns[name] for name in of.metrics])
 
 
 def contents(layout: Layout) -> str:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import psutil
 import pytest
 
@@ -98,6 +99,26 @@ def test_a_name_that_is_taken_is_refused_or_given_up(tmp_path):
         second.close()
         assert second.error is None
         assert Recording.open(tmp_path / "run").start > T0
+
+
+def test_a_table_of_that_name_is_never_removed(tmp_path):
+    pl.DataFrame({"flight": [1, 2]}).write_parquet(tmp_path / "flights.parquet")
+    with living(plant(1)) as sampler, pytest.raises(TelemetryError, match="not a recording"):
+        record(sampler, tmp_path / "flights", overwrite=True)
+    assert pl.read_parquet(tmp_path / "flights.parquet").height == 2
+
+
+def test_stations_that_cannot_be_told_cost_no_reading(tmp_path):
+    def silent(since: float):
+        raise ValueError("nobody at the desk")
+
+    with living(plant(1)) as sampler, record(sampler, tmp_path / "run", bands=silent) as kept:
+        wait_for(lambda: kept.samples)
+        kept.flush()
+        assert kept.running
+    assert "nobody at the desk" in kept.note
+    assert kept.note in repr(kept)
+    assert Recording.open(kept.path).samples == kept.samples
 
 
 @pytest.mark.parametrize("every", [0, -1, float("nan")])

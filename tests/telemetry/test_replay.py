@@ -123,6 +123,7 @@ def test_a_gap_shows_as_stale_as_it_did_then(tmp_path, clock):
         snapshot = source.sample()
         assert snapshot.reading(layout.entities[0].id, "power").state == State.STALE
         assert snapshot.notes == ("no data for 551 s",)
+        assert Recording.open(path).period == 1, "a gap is no period"
         clock.seconds = 3610 / 60
         assert source.sample().reading(layout.entities[0].id, "power").value == 300
 
