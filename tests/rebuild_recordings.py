@@ -14,16 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from aifactory_lab.telemetry.nvml import NvmlSource
 
 from aifactory_lab import line
 from aifactory_lab.measure import Meter
 from aifactory_lab.telemetry import HostSource, record, watch
-from aifactory_lab.telemetry.readings import Layout
+from aifactory_lab.telemetry.nvml import NvmlSource
+from aifactory_lab.telemetry.readings import Layout, Snapshot
 from tests.telemetry.driver import FakeDriver, unload
 
 HERE = Path(__file__).parents[1] / "datasets" / "recordings"
 LABEL = "a stand-in for the driver of eight H100s"
+NODE = ("lab", "rack 1", "node 1")
 HOT, LOST, SPLIT = 5, 3, 7
 STEP = 0.1
 
@@ -49,10 +50,24 @@ REST_SECONDS = 12.0
 
 
 class Labelled(NvmlSource):
-    """The real source, whose layouts say that its driver is a stand-in."""
+    """The real source, whose layouts say that its driver is a stand-in, on a node of a lab."""
+
+    _shown: tuple[Layout, Layout] | None = None
 
     def open(self) -> Layout:
-        return replace(super().open(), origin="simulated", label=LABEL)
+        return self._labelled(super().open())
+
+    def sample(self) -> Snapshot:
+        snapshot = super().sample()
+        return replace(snapshot, layout=self._labelled(snapshot.layout))
+
+    def _labelled(self, layout: Layout) -> Layout:
+        if layout.origin == "simulated":
+            return layout
+        if self._shown is None or self._shown[0] is not layout:
+            moved = tuple(replace(entity, path=(*NODE, *entity.path[3:])) for entity in layout.entities)
+            self._shown = layout, replace(layout, entities=moved, origin="simulated", label=LABEL)
+        return self._shown[1]
 
 
 class Scenario:
@@ -123,7 +138,7 @@ def eight_gpus(seconds_of_rest: float = REST_SECONDS) -> None:
     driver.preload()
     thread = threading.Thread(target=scenario.run, daemon=True)
     thread.start()
-    with watch(Labelled(), period=1.0) as sampler, record(sampler, HERE / "eight_gpus"):
+    with watch(Labelled(), period=1.0) as sampler, record(sampler, HERE / "eight_gpus", overwrite=True):
         time.sleep(seconds_of_rest)
         for shift in SHIFTS:
             scenario.work(shift)
@@ -138,7 +153,7 @@ def decision_line(name: str, copies: int) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         watch(HostSource(), period=0.5) as sampler,
-        record(sampler, HERE / name),
+        record(sampler, HERE / name, overwrite=True),
     ):
         time.sleep(3.0)
         line.run(folder, copies=copies, say=None)
@@ -154,7 +169,6 @@ def main(words: list[str]) -> None:
     }
     for name in words or jobs:
         print(f"recording {name}", flush=True)
-        (HERE / f"{name}.parquet").unlink(missing_ok=True)
         jobs[name]()
 
 

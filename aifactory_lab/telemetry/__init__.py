@@ -13,14 +13,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aifactory_lab.telemetry.alerts import Alerts
     from aifactory_lab.telemetry.commons import Shared
     from aifactory_lab.telemetry.comparison import compare
     from aifactory_lab.telemetry.dask_workers import DaskSource
+    from aifactory_lab.telemetry.energy import energy_between
     from aifactory_lab.telemetry.exporter import export
     from aifactory_lab.telemetry.history import History
     from aifactory_lab.telemetry.hooks import FunctionSource
     from aifactory_lab.telemetry.host import HostSource
     from aifactory_lab.telemetry.metrics import METRICS
+    from aifactory_lab.telemetry.nvml import NvmlSource
     from aifactory_lab.telemetry.playback import RecordingSource, replay
     from aifactory_lab.telemetry.prometheus import PrometheusSource
     from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Reading, Snapshot, State
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from aifactory_lab.telemetry.sources import Source
 
 _HOMES = {
+    "Alerts": "alerts",
     "DaskSource": "dask_workers",
     "Entity": "readings",
     "Facts": "readings",
@@ -38,6 +42,7 @@ _HOMES = {
     "HostSource": "host",
     "Layout": "readings",
     "METRICS": "metrics",
+    "NvmlSource": "nvml",
     "PrometheusSource": "prometheus",
     "Reading": "readings",
     "Recorder": "recorder",
@@ -49,6 +54,7 @@ _HOMES = {
     "Source": "sources",
     "State": "readings",
     "compare": "comparison",
+    "energy_between": "energy",
     "export": "exporter",
     "record": "recorder",
     "replay": "playback",
@@ -57,6 +63,7 @@ _HOMES = {
 }
 __all__ = [
     "METRICS",
+    "Alerts",
     "DaskSource",
     "Entity",
     "Facts",
@@ -64,6 +71,7 @@ __all__ = [
     "History",
     "HostSource",
     "Layout",
+    "NvmlSource",
     "PrometheusSource",
     "Reading",
     "Recorder",
@@ -75,6 +83,7 @@ __all__ = [
     "Source",
     "State",
     "compare",
+    "energy_between",
     "export",
     "record",
     "replay",

@@ -18,7 +18,7 @@ recording of node-3, 24 Nov 2026 14:02:10 UTC, 1 × H100, 10×
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry.damage import clock
@@ -104,6 +104,23 @@ class RecordingSource(Source):
         then = {"recorded": clock(moment), "recording": self.recording.name}
         facts = Facts(details=then | ({"damage": self.recording.damage} if self.recording.damage else {}))
         return {entity.id: facts for entity in self.recording.chunk(moment).layout.entities[:TOLD]}
+
+    def bands(self) -> list[dict[str, Any]]:
+        """Return when which station worked, in the player's time: what is played now lies under *now*.
+
+        Those that are still to come are left out, and one that works at the moment played has no end yet.
+        """
+        if not self._speed:
+            return []
+        now, position = time.time(), self.position
+        shown = []
+        for event in self.recording.events:
+            start, stop = (moment - self.recording.start for moment in (event.start, event.stop or self.recording.stop))
+            if start <= position:
+                ended = None if stop > position else now - (position - stop) / self._speed
+                begun = now - (position - start) / self._speed
+                shown.append({"station": event.station, "start": begun, "stop": ended})
+        return shown
 
     @property
     def best_period(self) -> float:

@@ -70,6 +70,20 @@ def test_the_moment_played_lies_under_the_time_now(run, clock):
         assert facts.details["recorded"] == "24 Nov 2026 14:03:09 UTC"
 
 
+def test_the_stations_work_in_the_players_time(two, clock):
+    with RecordingSource(two[0], speed=10) as source:  # etl from second 5 to 25
+        assert source.bands() == [], "still to come"
+        clock.seconds = 1.0
+        (band,) = source.bands()
+        assert (band["station"], band["stop"]) == ("etl", None)
+        assert band["start"] == pytest.approx(NOW + 0.5)
+        clock.seconds = 4.0
+        (band,) = source.bands()
+        assert (band["start"], band["stop"]) == (pytest.approx(NOW + 0.5), pytest.approx(NOW + 2.5))
+        source.speed = 0
+        assert source.bands() == [], "time stands still"
+
+
 def test_it_loops(run, clock):
     with RecordingSource(run, speed=60) as source:
         clock.seconds = 59.5 / 60
