@@ -72,7 +72,8 @@ class GpuBoard(Board):
             here = all(sampler.layout.origin == "measured" for _, sampler in found.feeds)
             if host and here:
                 found.host()
-            slow = found.stations(source) if bands else {}
+            watched = source.source if isinstance(source, Sampler) else source
+            slow = found.stations(watched) if bands else {}
             super().__init__(
                 found.feeds, panels=["gpus", "hosts"], title=title, slow=slow, absent=found.absent, name=full
             )

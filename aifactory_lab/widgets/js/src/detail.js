@@ -6,12 +6,12 @@ import { lines as linesOf } from "./palette.js";
 import { broken, line, times, window } from "./series.js";
 import { textTable } from "./table.js";
 import { say, span } from "./words.js";
-import { STATE_WORDS } from "./wire.js";
+import { STATE_WORDS, UNSUPPORTED } from "./wire.js";
 
 // The charts: metrics of one unit together, with short words for their lines.
 const GROUPS = [
   { busy: "busy", sm_active: "SM", tensor_active: "tensor" }, { memory_used: "memory" }, { power: "power" },
-  { temperature: "temperature", memory_temperature: "memory" }, { sm_clock: "SM clock", memory_clock: "memory" },
+  { temperature: "GPU °C", memory_temperature: "mem." }, { sm_clock: "SM clock", memory_clock: "mem." },
   { pcie_rx: "PCIe in", pcie_tx: "out" }, { nvlink_rx: "NVLink in", nvlink_tx: "out" },
   { disk_read: "disk read", disk_write: "written" }, { network_rx: "network in", network_tx: "out" },
 ];
@@ -46,7 +46,7 @@ export class Detail {
     setText(this.title, entity.path.at(-1));
     setText(this.under, [entity.name, entity.path.slice(0, -1).join(" › ")].filter(Boolean).join(" · "));
     this.#readings(feed, sample, row);
-    this.#lines(feed, row);
+    this.#lines(feed, sample, row);
     this.#facts(feed, entity);
   }
 
@@ -61,10 +61,12 @@ export class Detail {
     });
   }
 
-  #lines(feed, row) {
-    const groups = GROUPS.map((group) => Object.keys(group).filter((name) => feed.columns.has(name)));
+  /** Lines of what this entity has: what it does not support would be an empty one. */
+  #lines(feed, sample, row) {
+    const has = (name) => feed.columns.has(name) && feed.state(sample, row, feed.columns.get(name)) !== UNSUPPORTED;
+    const groups = GROUPS.map((group) => Object.keys(group).filter(has));
     const some = groups.map((names, i) => ({ names, words: names.map((name) => GROUPS[i][name]) })).filter(({ names }) => names.length);
-    rebuild(this.grid, `${feed.index}.${feed.version}`, () => {
+    rebuild(this.grid, `${feed.index}.${feed.version}.${some.map(({ names }) => names).join()}`, () => {
       this.destroy();
       this.charts = some.map(({ names: [first], words }) =>
         new Chart(this.board, { title: words, unit: feed.metrics[feed.columns.get(first)].unit, height: 92 }));

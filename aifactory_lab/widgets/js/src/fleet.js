@@ -62,6 +62,7 @@ export class Fleet {
     this.picker.update(feed, feed.metrics[column].name);
     this.legend.update(feed, sample, column, top, scene.tree.parts.size > 0);
     this.#tell(feed, sample, column);
+    if (this.pointed) this.#point(this.pointed);
   }
 
   #scene(feed, sample, column, top) {
@@ -107,7 +108,10 @@ export class Fleet {
     this.map.addEventListener("focus", () => this.board.schedule());
     this.map.addEventListener("blur", () => this.board.schedule());
     this.canvas.addEventListener("pointermove", (event) => this.#point(event));
-    this.canvas.addEventListener("pointerleave", () => show(this.tip, false));
+    this.canvas.addEventListener("pointerleave", () => {
+      this.pointed = null;
+      show(this.tip, false);
+    });
     this.canvas.addEventListener("click", (event) => {
       const cell = this.#cell(event);
       if (!cell) return;
@@ -147,7 +151,9 @@ export class Fleet {
     if (from) this.active = neighbour(this.plan.cells, from, dx, dy).row;
   }
 
+  /** The read-out beside the pointer; painted again with every sample, for the pointer may rest. */
   #point(event) {
+    this.pointed = event;
     const { feed, board } = this;
     const sample = feed && board.view.sample(feed);
     const cell = this.#cell(event);
