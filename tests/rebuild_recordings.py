@@ -23,7 +23,7 @@ from aifactory_lab.telemetry.readings import Layout, Snapshot
 from tests.telemetry.driver import FakeDriver, unload
 
 HERE = Path(__file__).parents[1] / "datasets" / "recordings"
-LABEL = "a stand-in for the driver of eight H100s"
+LABEL = "H100s on a stand-in driver"
 NODE = ("lab", "rack 1", "node 1")
 HOT, LOST, SPLIT = 5, 3, 7
 STEP = 0.1
