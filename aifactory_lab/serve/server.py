@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -141,9 +141,10 @@ def run(
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            told.enter_context(_announced(f"{url}/metrics"))  # not before it answers: a dashboard would call it lost
             ready(self, url)
 
-    with listening, _announced(f"{url}/metrics"):
+    with listening, ExitStack() as told:
         service = Service(source, limits=limits, threads=threads or max(1, cores() - 1), watch=watch)
         Announcing(_config(Application(service))).run(sockets=[listening])
 

@@ -18,6 +18,7 @@ from aifactory_lab.serve import load
 from aifactory_lab.serve.champions import find
 from aifactory_lab.serve.predictor import Predictor
 from aifactory_lab.serve.server import start
+from aifactory_lab.telemetry.announced import announced
 from aifactory_lab.train.bundle import MANIFEST
 from tests.serve.conftest import FEATURES
 
@@ -226,3 +227,12 @@ def test_the_command_line_says_what_is_wrong():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip() == "no/such/model is not a model of ours: no bundle.json in it"
+
+
+@pytest.mark.parametrize("where", ["process", "thread"])
+def test_dashboards_are_told_of_an_endpoint_while_it_answers(bundle, where, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with start(bundle.folder, threads=1, where=where) as server:
+        assert announced() == [f"{server.url}/metrics"]
+        assert "aifactory_requests_in_flight" in httpx.get(announced()[0]).text
+    assert announced() == []
