@@ -15,7 +15,7 @@ from typing import Any
 
 def nvml_source(**how: Any) -> dict[str, Any]:
     """Our source alone: every metric of every GPU, as arrays."""
-    from aifactory_lab.telemetry.nvml import NvmlSource
+    from aifactory_lab.telemetry.nvml.source import NvmlSource
 
     clock = Clock()
     with NvmlSource(clock=clock) as source:
@@ -26,7 +26,7 @@ def nvml_source(**how: Any) -> dict[str, Any]:
 
 def sampler_tick(**how: Any) -> dict[str, Any]:
     """A whole tick of the sampler's thread: source, slow facts, ring, and the message to one board packed."""
-    from aifactory_lab.telemetry.nvml import NvmlSource
+    from aifactory_lab.telemetry.nvml.source import NvmlSource
     from tests.benchmarks.plant.driven import Driven, Viewer
 
     clock = Clock()

@@ -29,7 +29,8 @@ HOW = (
     "Stand-in driver: Python's cost alone; the driver's own time is not in it. CPU and wall: medians of all samples,"
     " each contestant in fresh processes, in turn. Readings: different numbers told per GPU. The last column: wall time"
     " of one sample while every nvmlDeviceGetPcieThroughput takes 20 ms, as nvml.h says (ours reads byte counters"
-    " instead). Ours reads at every sample what it would once a second; the mean has in it what it reads less often."
+    " instead). Ours reads at every sample what it would once a second; processes, health, ECC and remapped rows come"
+    " with the slow facts of the whole tick, of a few GPUs at a time."
     f" gpustat sleeps 100 ms per GPU, so it is left out beyond {FEW}."
 )
 
