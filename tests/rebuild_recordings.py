@@ -18,7 +18,7 @@ import numpy as np
 from aifactory_lab import line
 from aifactory_lab.measure import Meter
 from aifactory_lab.telemetry import HostSource, record, watch
-from aifactory_lab.telemetry.nvml import NvmlSource
+from aifactory_lab.telemetry.nvml.source import NvmlSource
 from aifactory_lab.telemetry.readings import Layout, Snapshot
 from tests.telemetry.driver import FakeDriver, unload
 

@@ -19,12 +19,12 @@ from plotly.subplots import make_subplots
 
 from aifactory_lab.figures.plant import origin, titled
 from aifactory_lab.figures.theme import COLOURS, INK, PLAIN, layout
-from aifactory_lab.telemetry.bands import Band
-from aifactory_lab.telemetry.comparison import compare, stations
 from aifactory_lab.telemetry.history import History, Values
 from aifactory_lab.telemetry.metrics import METRICS
 from aifactory_lab.telemetry.readings import Layout
-from aifactory_lab.telemetry.recording import Recording
+from aifactory_lab.telemetry.recordings.bands import Band
+from aifactory_lab.telemetry.recordings.comparison import compare, stations
+from aifactory_lab.telemetry.recordings.recording import Recording
 
 MOST_POINTS = 2_000  # of a line: more than a screen is wide
 MOST_LINES = len(COLOURS)

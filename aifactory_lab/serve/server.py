@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from aifactory_lab.errors import FactoryError, ModelError, TelemetryError
 from aifactory_lab.serve.champions import Source
 from aifactory_lab.serve.engines import cores
-from aifactory_lab.telemetry.announced import announce
-from aifactory_lab.telemetry.election import runtime_folder
+from aifactory_lab.telemetry.sharing.announced import announce
+from aifactory_lab.telemetry.sharing.election import runtime_folder
 
 if TYPE_CHECKING:
     from aifactory_lab.serve.service import Limits

@@ -14,50 +14,51 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aifactory_lab.telemetry.alerts import Alerts
-    from aifactory_lab.telemetry.commons import Shared
-    from aifactory_lab.telemetry.comparison import compare
-    from aifactory_lab.telemetry.dask_workers import DaskSource
+    from aifactory_lab.telemetry.dask.workers import DaskSource
     from aifactory_lab.telemetry.energy import energy_between
-    from aifactory_lab.telemetry.exporter import export
     from aifactory_lab.telemetry.history import History
     from aifactory_lab.telemetry.hooks import FunctionSource
-    from aifactory_lab.telemetry.host import HostSource
+    from aifactory_lab.telemetry.hosts.source import HostSource
     from aifactory_lab.telemetry.metrics import METRICS
-    from aifactory_lab.telemetry.nvml import NvmlSource
-    from aifactory_lab.telemetry.playback import RecordingSource, replay
-    from aifactory_lab.telemetry.prometheus import PrometheusSource
+    from aifactory_lab.telemetry.nvml.source import NvmlSource
+    from aifactory_lab.telemetry.prometheus.exporter import dashboard, export
+    from aifactory_lab.telemetry.prometheus.source import PrometheusSource
     from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Reading, Snapshot, State
-    from aifactory_lab.telemetry.recorder import Recorder, record
-    from aifactory_lab.telemetry.recording import Recording
+    from aifactory_lab.telemetry.recordings.comparison import compare
+    from aifactory_lab.telemetry.recordings.playback import RecordingSource, replay
+    from aifactory_lab.telemetry.recordings.recorder import Recorder, record
+    from aifactory_lab.telemetry.recordings.recording import Recording
     from aifactory_lab.telemetry.sampler import Sampler, samplers, watch
+    from aifactory_lab.telemetry.sharing.commons import Shared
     from aifactory_lab.telemetry.sources import Source
 
 _HOMES = {
+    "dashboard": "prometheus.exporter",
     "Alerts": "alerts",
-    "DaskSource": "dask_workers",
+    "DaskSource": "dask.workers",
     "Entity": "readings",
     "Facts": "readings",
     "FunctionSource": "hooks",
     "History": "history",
-    "HostSource": "host",
+    "HostSource": "hosts.source",
     "Layout": "readings",
     "METRICS": "metrics",
-    "NvmlSource": "nvml",
-    "PrometheusSource": "prometheus",
+    "NvmlSource": "nvml.source",
+    "PrometheusSource": "prometheus.source",
     "Reading": "readings",
-    "Recorder": "recorder",
-    "Recording": "recording",
-    "RecordingSource": "playback",
+    "Recorder": "recordings.recorder",
+    "Recording": "recordings.recording",
+    "RecordingSource": "recordings.playback",
     "Sampler": "sampler",
-    "Shared": "commons",
+    "Shared": "sharing.commons",
     "Snapshot": "readings",
     "Source": "sources",
     "State": "readings",
-    "compare": "comparison",
+    "compare": "recordings.comparison",
     "energy_between": "energy",
-    "export": "exporter",
-    "record": "recorder",
-    "replay": "playback",
+    "export": "prometheus.exporter",
+    "record": "recordings.recorder",
+    "replay": "recordings.playback",
     "samplers": "sampler",
     "watch": "sampler",
 }
@@ -83,6 +84,7 @@ __all__ = [
     "Source",
     "State",
     "compare",
+    "dashboard",
     "energy_between",
     "export",
     "record",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aifactory_lab.telemetry.gpu_energy import GpuCounters
-from aifactory_lab.telemetry.powercap import POWERCAP, Packages
+from aifactory_lab.telemetry.hosts.powercap import POWERCAP, Packages
 
 if TYPE_CHECKING:
     from aifactory_lab.telemetry.history import History, Values

@@ -14,7 +14,7 @@ from typing import Any
 import pynvml
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import nvml_calls
+from aifactory_lab.telemetry.nvml import calls as nvml_calls
 
 
 class GpuCounters:

@@ -96,7 +96,7 @@ class _Gpus:
         self._busy: list[tuple[float, float]] = []
         self._memory: list[float] = []
         try:
-            from aifactory_lab.telemetry.nvml import NvmlSource
+            from aifactory_lab.telemetry.nvml.source import NvmlSource
 
             self._source = NvmlSource()
             _ = self._source.layout

@@ -56,13 +56,13 @@ class Found:
         if given is not None:
             self.endpoint(given, role="gpu")
             return
-        from aifactory_lab.telemetry.nvml import NvmlSource
+        from aifactory_lab.telemetry.nvml.source import NvmlSource
 
         self._add("gpu", lambda: holding.hold(self.viewer, NvmlSource.key, lambda: everyones(NvmlSource())))
 
     def host(self) -> None:
         """Add this machine."""
-        from aifactory_lab.telemetry.host import HostSource
+        from aifactory_lab.telemetry.hosts.source import HostSource
 
         self._add("host", lambda: holding.hold(self.viewer, HostSource.key, lambda: everyones(HostSource())))
 
@@ -103,8 +103,8 @@ class Found:
 
     def endpoints(self, *, slo_ms: float) -> None:
         """Add every endpoint that is or will be announced on this machine."""
-        from aifactory_lab.telemetry.announced import EndpointsSource
-        from aifactory_lab.telemetry.prometheus import PrometheusSource
+        from aifactory_lab.telemetry.prometheus.source import PrometheusSource
+        from aifactory_lab.telemetry.sharing.announced import EndpointsSource
 
         def make() -> Source:
             return EndpointsSource(lambda url: PrometheusSource(url, slo_ms=slo_ms))
@@ -116,7 +116,7 @@ class Found:
         if not isinstance(given, str):
             self.feeds.append((role, holding.hold_given(self.viewer, given)))
             return
-        from aifactory_lab.telemetry.prometheus import PrometheusSource
+        from aifactory_lab.telemetry.prometheus.source import PrometheusSource
 
         def held() -> Sampler:
             source = PrometheusSource(given, slo_ms=slo_ms)
@@ -137,7 +137,7 @@ def everyones(source: Source) -> Source:
     Where there is no private folder to meet in, each process reads for itself.
     """
     try:
-        from aifactory_lab.telemetry.commons import Shared
+        from aifactory_lab.telemetry.sharing.commons import Shared
 
         return Shared(source)
     except (FactoryError, ImportError):  # ImportError: no file locks on this system

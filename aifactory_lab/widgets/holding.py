@@ -5,7 +5,7 @@ what is drawn.
 
 >>> class Viewer: ...
 >>> one = Viewer()
->>> from aifactory_lab.telemetry.host import HostSource
+>>> from aifactory_lab.telemetry.hosts.source import HostSource
 >>> sampler = hold(one, HostSource.key, HostSource)
 >>> release(one)
 >>> sampler.running

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from aifactory_lab.telemetry.commons import Shared
 from aifactory_lab.telemetry.hooks import FunctionSource
 from aifactory_lab.telemetry.metrics import GPU
 from aifactory_lab.telemetry.readings import Entity, Layout
+from aifactory_lab.telemetry.sharing.commons import Shared
 from tests.benchmarks.harness import Table
 
 SIZES = (8, 64, 1_024)

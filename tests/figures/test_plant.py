@@ -6,9 +6,9 @@ import pytest
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.figures import plant, runs, theme
 from aifactory_lab.telemetry import Recording
-from aifactory_lab.telemetry.bands import Band
 from aifactory_lab.telemetry.history import History
 from aifactory_lab.telemetry.readings import Entity, Layout, Snapshot, State
+from aifactory_lab.telemetry.recordings.bands import Band
 from tests.telemetry.runs import T0, recorded, working
 from tests.telemetry.runs import plant as node
 

@@ -18,7 +18,7 @@ from aifactory_lab.serve import load
 from aifactory_lab.serve.champions import find
 from aifactory_lab.serve.predictor import Predictor
 from aifactory_lab.serve.server import start
-from aifactory_lab.telemetry.announced import announced
+from aifactory_lab.telemetry.sharing.announced import announced
 from aifactory_lab.train.bundle import MANIFEST
 from tests.serve.conftest import FEATURES
 

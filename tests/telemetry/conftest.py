@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from aifactory_lab.telemetry.nvml import NvmlSource
+from aifactory_lab.telemetry.nvml.source import NvmlSource
 from tests.telemetry.driver import FakeDriver, unload
 from tests.telemetry.gpus import Clock
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from aifactory_lab.telemetry.metrics import METRICS
-from aifactory_lab.telemetry.plant_names import METRICS_OF
+from aifactory_lab.telemetry.prometheus.plant_names import METRICS_OF
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Origin, Snapshot, State
 from aifactory_lab.telemetry.sources import Source
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from aifactory_lab.telemetry.nvml import NvmlSource
+from aifactory_lab.telemetry.nvml.source import NvmlSource
 from aifactory_lab.telemetry.readings import Facts, Snapshot, State
 
 KIB, GIB = 2**10, 2**30

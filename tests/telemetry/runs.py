@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aifactory_lab.telemetry.bands import Band
-from aifactory_lab.telemetry.gathering import Gathering
 from aifactory_lab.telemetry.metrics import GPU
 from aifactory_lab.telemetry.readings import Entity, Layout, Snapshot, State
+from aifactory_lab.telemetry.recordings.bands import Band
+from aifactory_lab.telemetry.recordings.gathering import Gathering
 
 T0 = 1_795_528_930.0  # 24 Nov 2026 14:02:10 UTC
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.announced import EndpointsSource, announce, announced
 from aifactory_lab.telemetry.readings import Entity, Layout, Snapshot
+from aifactory_lab.telemetry.sharing.announced import EndpointsSource, announce, announced
 from aifactory_lab.telemetry.sources import Source
 
 
@@ -46,7 +46,7 @@ def test_an_announcement_lasts_as_long_as_its_block(folder):
 def test_what_a_killed_process_left_is_swept(folder):
     code = """
 import sys, time
-from aifactory_lab.telemetry.announced import announce
+from aifactory_lab.telemetry.sharing.announced import announce
 with announce("http://killed/metrics", sys.argv[1]):
     print("here", flush=True)
     time.sleep(60)

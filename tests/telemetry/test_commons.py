@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.commons import Shared
-from aifactory_lab.telemetry.election import Lock, runtime_folder
-from aifactory_lab.telemetry.nvml import NvmlSource
+from aifactory_lab.telemetry.nvml.source import NvmlSource
 from aifactory_lab.telemetry.readings import State
 from aifactory_lab.telemetry.sampler import Sampler
+from aifactory_lab.telemetry.sharing.commons import Shared
+from aifactory_lab.telemetry.sharing.election import Lock, runtime_folder
 from tests.telemetry.driver import CALLS
 from tests.telemetry.viewer import PERIOD, Scripted, lines, watch
 
@@ -308,8 +308,8 @@ def test_who_cannot_open_does_not_lead(tmp_path):
 
 
 def test_a_leader_that_hangs_before_its_first_sample_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("aifactory_lab.telemetry.commons.OPEN_SECONDS", 0.1)
-    monkeypatch.setattr("aifactory_lab.telemetry.commons.FIRST_SECONDS", 0.1)
+    monkeypatch.setattr("aifactory_lab.telemetry.sharing.commons.OPEN_SECONDS", 0.1)
+    monkeypatch.setattr("aifactory_lab.telemetry.sharing.commons.FIRST_SECONDS", 0.1)
     with shared(tmp_path) as leader, shared(tmp_path) as follower:
         with pytest.raises(TelemetryError, match=f"process {os.getpid()} reads .* has written nothing yet"):
             follower.sample()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aifactory_lab.telemetry.counters import LEAST_SECONDS, Rates
+from aifactory_lab.telemetry.nvml.counters import LEAST_SECONDS, Rates
 
 SECONDS = st.floats(LEAST_SECONDS * 1.01, 1e4)
 

@@ -4,9 +4,9 @@ from base64 import b64encode
 
 import numpy as np
 
-from aifactory_lab.telemetry.dask_answers import NAME, REPORT_SECONDS, Reader, announced
-from aifactory_lab.telemetry.documents import write_facts, write_layout
+from aifactory_lab.telemetry.dask.answers import NAME, REPORT_SECONDS, Reader, announced
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Process, State
+from aifactory_lab.telemetry.sharing.documents import write_facts, write_layout
 
 
 def gpus(node, uids, metrics=("busy", "power"), value=50.0, **more):

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.dask_answers import METRICS, NAME
-from aifactory_lab.telemetry.dask_workers import DaskSource, _plugin
+from aifactory_lab.telemetry.dask.answers import METRICS, NAME
+from aifactory_lab.telemetry.dask.workers import DaskSource, _plugin
 from aifactory_lab.telemetry.readings import State
 from aifactory_lab.telemetry.sampler import Sampler
 from tests.telemetry.driver import FakeDriver

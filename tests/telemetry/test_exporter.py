@@ -15,13 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aifactory_lab import telemetry
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import exporter as room
 from aifactory_lab.telemetry import journal
-from aifactory_lab.telemetry.exporter import export
 from aifactory_lab.telemetry.journal import Event
-from aifactory_lab.telemetry.nvml import NvmlSource
+from aifactory_lab.telemetry.nvml.source import NvmlSource
 from aifactory_lab.telemetry.production import Production
-from aifactory_lab.telemetry.prometheus import PrometheusSource
+from aifactory_lab.telemetry.prometheus import exporter as room
+from aifactory_lab.telemetry.prometheus.exporter import export
+from aifactory_lab.telemetry.prometheus.source import PrometheusSource
 from aifactory_lab.telemetry.readings import State
 from aifactory_lab.telemetry.sampler import Sampler, watch
 from tests.telemetry import factory

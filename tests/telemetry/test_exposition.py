@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import exposition, prometheus
-from aifactory_lab.telemetry.growth import Growth
-from aifactory_lab.telemetry.histograms import Buckets
+from aifactory_lab.telemetry.prometheus import exposition
+from aifactory_lab.telemetry.prometheus import source as prometheus
+from aifactory_lab.telemetry.prometheus.growth import Growth
+from aifactory_lab.telemetry.prometheus.histograms import Buckets
 from tests.telemetry.pages import Families, LanguageModel, dcgm, dcgm_labels, family, nvitop
 
 unhurried = settings(deadline=None)  # other tests may have the machine

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from aifactory_lab.telemetry.exporter import dashboard, export
-from aifactory_lab.telemetry.plant_families import Families, PlantCollector
+from aifactory_lab.telemetry.prometheus.exporter import dashboard, export
+from aifactory_lab.telemetry.prometheus.plant_families import Families, PlantCollector
 from aifactory_lab.telemetry.readings import State
 from aifactory_lab.telemetry.sampler import watch
 from tests.telemetry import factory

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from aifactory_lab.telemetry import host
-from aifactory_lab.telemetry.cgroups import Limits
-from aifactory_lab.telemetry.host import HostSource
+from aifactory_lab.telemetry.hosts import source as host
+from aifactory_lab.telemetry.hosts.cgroups import Limits
+from aifactory_lab.telemetry.hosts.powercap import Packages
+from aifactory_lab.telemetry.hosts.source import HostSource
 from aifactory_lab.telemetry.metrics import HOST
-from aifactory_lab.telemetry.powercap import Packages
 from aifactory_lab.telemetry.readings import State
 from aifactory_lab.telemetry.sampler import watch
 from tests.telemetry.test_energy import zone

@@ -5,9 +5,10 @@ import pynvml
 import pytest
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import nvml_calls, nvml_sheet
 from aifactory_lab.telemetry.metrics import GPU
-from aifactory_lab.telemetry.nvml import NvmlSource
+from aifactory_lab.telemetry.nvml import calls as nvml_calls
+from aifactory_lab.telemetry.nvml import sheet as nvml_sheet
+from aifactory_lab.telemetry.nvml.source import NvmlSource
 from aifactory_lab.telemetry.readings import State
 from aifactory_lab.telemetry.sampler import watch
 from tests.telemetry.driver import NAN, unload

@@ -4,8 +4,8 @@ import pynvml
 import pytest
 
 from aifactory_lab.telemetry.metrics import GPU
-from aifactory_lab.telemetry.nvml import NvmlSource
-from aifactory_lab.telemetry.nvml_fleet import RETRY_SECONDS
+from aifactory_lab.telemetry.nvml.fleet import RETRY_SECONDS
+from aifactory_lab.telemetry.nvml.source import NvmlSource
 from aifactory_lab.telemetry.readings import State
 from tests.telemetry.driver import NAN
 from tests.telemetry.gpus import GIB, all_facts, sampled, state, states, value

@@ -5,8 +5,8 @@ import time
 
 import psutil
 
-from aifactory_lab.telemetry.nvml import NvmlSource
-from aifactory_lab.telemetry.nvml_fleet import RETRY_SECONDS
+from aifactory_lab.telemetry.nvml.fleet import RETRY_SECONDS
+from aifactory_lab.telemetry.nvml.source import NvmlSource
 from tests.telemetry.driver import NAN
 from tests.telemetry.gpus import GIB, all_facts, entity, sampled, value
 

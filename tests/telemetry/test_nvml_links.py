@@ -5,10 +5,10 @@ import threading
 import pynvml
 import pytest
 
-from aifactory_lab.telemetry.nvml import NvmlSource
-from aifactory_lab.telemetry.nvml_fleet import RETRY_SECONDS
+from aifactory_lab.telemetry.nvml.fleet import RETRY_SECONDS
+from aifactory_lab.telemetry.nvml.slow_pcie import SlowPcie
+from aifactory_lab.telemetry.nvml.source import NvmlSource
 from aifactory_lab.telemetry.readings import State
-from aifactory_lab.telemetry.slow_pcie import SlowPcie
 from tests.telemetry.driver import NAN
 from tests.telemetry.gpus import GIB, KIB, all_facts, sampled, state, value, wait_until
 

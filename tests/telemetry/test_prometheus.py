@@ -15,10 +15,10 @@ from aifactory_lab.errors import TelemetryError
 from aifactory_lab.serve import load
 from aifactory_lab.serve.meters import SECONDS as SECONDS_OF_METERS
 from aifactory_lab.serve.server import start
-from aifactory_lab.telemetry import prometheus
 from aifactory_lab.telemetry.history import History
 from aifactory_lab.telemetry.metrics import GPU, SERVICE
-from aifactory_lab.telemetry.prometheus import PrometheusSource
+from aifactory_lab.telemetry.prometheus import source as prometheus
+from aifactory_lab.telemetry.prometheus.source import PrometheusSource
 from aifactory_lab.telemetry.readings import Snapshot, State
 from aifactory_lab.telemetry.sampler import watch
 from aifactory_lab.train.bundle import Bundle, Feature

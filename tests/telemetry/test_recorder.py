@@ -14,11 +14,12 @@ import psutil
 import pytest
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import Recording, damage, journal, record, recorder
-from aifactory_lab.telemetry.gathering import Gathering
+from aifactory_lab.telemetry import Recording, journal, record
 from aifactory_lab.telemetry.hooks import FunctionSource
 from aifactory_lab.telemetry.journal import Event
 from aifactory_lab.telemetry.readings import Layout, Snapshot
+from aifactory_lab.telemetry.recordings import damage, recorder
+from aifactory_lab.telemetry.recordings.gathering import Gathering
 from aifactory_lab.telemetry.sampler import watch
 from tests.telemetry.runs import T0, plant, recorded, snapshots
 

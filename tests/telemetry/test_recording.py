@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import Recording, damage, gathering, parts
-from aifactory_lab.telemetry.bands import Band
-from aifactory_lab.telemetry.gathering import Gathering
+from aifactory_lab.telemetry import Recording
 from aifactory_lab.telemetry.metrics import METRICS
 from aifactory_lab.telemetry.readings import Entity, Layout, Snapshot, State
+from aifactory_lab.telemetry.recordings import damage, gathering, parts
+from aifactory_lab.telemetry.recordings.bands import Band
+from aifactory_lab.telemetry.recordings.gathering import Gathering
 from tests.telemetry.runs import T0, assert_same, plant, recorded, snapshots
 
 # what goes in comes out
@@ -140,7 +141,7 @@ def test_history_can_be_cut_thinned_and_narrowed(tmp_path, monkeypatch):
 
 
 def test_too_large_a_history_names_the_step_that_fits(tmp_path, monkeypatch):
-    monkeypatch.setattr("aifactory_lab.telemetry.recording.HISTORY_BYTES", 9 * 48 * 10)
+    monkeypatch.setattr("aifactory_lab.telemetry.recordings.recording.HISTORY_BYTES", 9 * 48 * 10)
     recording = Recording.open(recorded(tmp_path / "run", snapshots(plant(2), 100)))
     with pytest.raises(TelemetryError, match="100 samples of 2 × 24 take") as caught:
         recording.history()
@@ -289,7 +290,7 @@ def test_what_is_no_recording_is_told(tmp_path):
 
 
 def test_a_later_format_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("aifactory_lab.telemetry.chunks.FORMAT", 2)
+    monkeypatch.setattr("aifactory_lab.telemetry.recordings.chunks.FORMAT", 2)
     path = recorded(tmp_path / "run", snapshots(plant(1), 2))
     monkeypatch.undo()
     with pytest.raises(TelemetryError, match="has format 2; this version reads up to 1") as caught:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import Recording, RecordingSource, compare, playback, record, replay
-from aifactory_lab.telemetry.bands import Band
+from aifactory_lab.telemetry import Recording, RecordingSource, compare, record, replay
 from aifactory_lab.telemetry.readings import Entity, Layout, Snapshot, State
+from aifactory_lab.telemetry.recordings import playback
+from aifactory_lab.telemetry.recordings.bands import Band
 from tests.telemetry.runs import T0, plant, recorded, snapshots, working
 
 NOW = 2_000_000_000.0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry.history import History
 from aifactory_lab.telemetry.readings import Entity, Layout, Snapshot, State
-from aifactory_lab.telemetry.ringfile import RingFile
+from aifactory_lab.telemetry.sharing.ringfile import RingFile
 
 
 def layout(entities=3):

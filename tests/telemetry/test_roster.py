@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aifactory_lab.telemetry.dask.roster import FORGET_SECONDS, HOLD_OTHERS, Roster, Row
 from aifactory_lab.telemetry.metrics import METRICS
 from aifactory_lab.telemetry.readings import Entity, State
-from aifactory_lab.telemetry.roster import FORGET_SECONDS, HOLD_OTHERS, Roster, Row
 
 
 def worker(number, value=1.0, metrics=("busy", "running"), kind="worker"):

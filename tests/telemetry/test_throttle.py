@@ -2,7 +2,7 @@
 
 import pynvml
 
-from aifactory_lab.telemetry import throttle, xid
+from aifactory_lab.telemetry.nvml import throttle, xid
 from aifactory_lab.telemetry.rules import THROTTLED
 
 

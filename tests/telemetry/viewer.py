@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from aifactory_lab.telemetry.commons import Shared
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Snapshot
 from aifactory_lab.telemetry.sampler import Sampler
+from aifactory_lab.telemetry.sharing.commons import Shared
 from aifactory_lab.telemetry.sources import Source
 
 PERIOD = 0.05

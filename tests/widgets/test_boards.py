@@ -5,7 +5,8 @@ import threading
 import pytest
 
 from aifactory_lab.errors import FactoryError
-from aifactory_lab.telemetry import Layout, Snapshot, Source, announced, journal
+from aifactory_lab.telemetry import Layout, Snapshot, Source, journal
+from aifactory_lab.telemetry.sharing import announced
 from aifactory_lab.widgets import FactoryFloor, GpuBoard, MissionControl, ThroughputBoard
 from tests.widgets import plant
 from tests.widgets.conftest import until

@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from aifactory_lab.telemetry.documents import read_facts, read_layout
+from aifactory_lab.telemetry.dask.roster import Row
 from aifactory_lab.telemetry.readings import Entity, Facts, Finding, State
-from aifactory_lab.telemetry.roster import Row
+from aifactory_lab.telemetry.sharing.documents import read_facts, read_layout
 
 NAME = "aifactory-telemetry"  # of the metric in a worker's heartbeat, and of the plugin that puts it there
 METRICS = (

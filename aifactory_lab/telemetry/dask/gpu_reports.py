@@ -18,11 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 from aifactory_lab.errors import FactoryError, TelemetryError
-from aifactory_lab.telemetry.commons import Shared
-from aifactory_lab.telemetry.documents import write_facts, write_layout
-from aifactory_lab.telemetry.election import Lock, runtime_folder
 from aifactory_lab.telemetry.readings import Layout
 from aifactory_lab.telemetry.sampler import Sampler
+from aifactory_lab.telemetry.sharing.commons import Shared
+from aifactory_lab.telemetry.sharing.documents import write_facts, write_layout
+from aifactory_lab.telemetry.sharing.election import Lock, runtime_folder
 from aifactory_lab.telemetry.sources import Source, here
 
 TRY_SECONDS = 0.5  # how soon another worker speaks when the one that did is dead
@@ -30,7 +30,7 @@ AGAIN_SECONDS = 60.0  # how soon to look again for a driver where there was none
 
 
 def _nvml() -> Source:
-    from aifactory_lab.telemetry.nvml import NvmlSource
+    from aifactory_lab.telemetry.nvml.source import NvmlSource
 
     return NvmlSource()
 

@@ -17,9 +17,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.dask_answers import NAME, Reader, announced
+from aifactory_lab.telemetry.dask.answers import NAME, Reader, announced
+from aifactory_lab.telemetry.dask.roster import Roster
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Snapshot
-from aifactory_lab.telemetry.roster import Roster
 from aifactory_lab.telemetry.sources import Source
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _plugin(cluster: str) -> "WorkerPlugin":
         def setup(self, worker: Any) -> None:
             """Begin."""
             try:
-                from aifactory_lab.telemetry.gpu_reports import GpuReports
+                from aifactory_lab.telemetry.dask.gpu_reports import GpuReports
             except ImportError as error:
                 told = {"node": gethostname(), "words": f"aifactory_lab is not installed on the worker: {error}"}
                 worker.metrics[NAME] = lambda _: told

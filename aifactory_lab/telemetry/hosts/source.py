@@ -20,10 +20,10 @@ from typing import Any
 
 import psutil
 
-from aifactory_lab.telemetry.cgroups import Limits
+from aifactory_lab.telemetry.hosts.cgroups import Limits
+from aifactory_lab.telemetry.hosts.powercap import POWERCAP, Packages
+from aifactory_lab.telemetry.hosts.processes import Scan
 from aifactory_lab.telemetry.metrics import HOST, METRICS
-from aifactory_lab.telemetry.powercap import POWERCAP, Packages
-from aifactory_lab.telemetry.processes import Scan
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Process, Snapshot, State
 from aifactory_lab.telemetry.sources import Source, here
 

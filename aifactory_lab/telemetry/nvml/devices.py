@@ -13,7 +13,7 @@ from typing import Any
 
 import pynvml
 
-from aifactory_lab.telemetry.nvml_calls import LOST, NEVER, OK, UNINITIALISED, ask
+from aifactory_lab.telemetry.nvml.calls import LOST, NEVER, OK, UNINITIALISED, ask
 from aifactory_lab.telemetry.readings import Entity
 
 # Bytes/s of one lane by PCIe generation: GT/s × coding / 8 (PCI-SIG; 8b/10b up to 2, 128b/130b to 5, FLIT in 6)

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 
 import pynvml
 
-from aifactory_lab.telemetry import throttle, xid
 from aifactory_lab.telemetry.metrics import METRICS
-from aifactory_lab.telemetry.nvml_calls import OK, UNSUPPORTED, ask, words
-from aifactory_lab.telemetry.nvml_devices import Device
-from aifactory_lab.telemetry.nvml_links import Links
-from aifactory_lab.telemetry.nvml_processes import Processes
-from aifactory_lab.telemetry.nvml_sheet import Sheet
-from aifactory_lab.telemetry.nvml_table import PLACE
+from aifactory_lab.telemetry.nvml import throttle, xid
+from aifactory_lab.telemetry.nvml.calls import OK, UNSUPPORTED, ask, words
+from aifactory_lab.telemetry.nvml.devices import Device
+from aifactory_lab.telemetry.nvml.links import Links
+from aifactory_lab.telemetry.nvml.processes import Processes
+from aifactory_lab.telemetry.nvml.sheet import Sheet
+from aifactory_lab.telemetry.nvml.table import PLACE
 from aifactory_lab.telemetry.readings import Facts, Finding, Process
 
 SLICE_SECONDS = 0.0015  # a tick's facts may take 2 ms

@@ -12,16 +12,16 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import psutil
 
-from aifactory_lab.telemetry.gpm import Gpm
 from aifactory_lab.telemetry.metrics import GPU
-from aifactory_lab.telemetry.nvml_calls import STATES, words
-from aifactory_lab.telemetry.nvml_devices import Device, find_again, resplit
-from aifactory_lab.telemetry.nvml_facts import Inspector
-from aifactory_lab.telemetry.nvml_links import Links
-from aifactory_lab.telemetry.nvml_sheet import Sheet
+from aifactory_lab.telemetry.nvml.calls import STATES, words
+from aifactory_lab.telemetry.nvml.devices import Device, find_again, resplit
+from aifactory_lab.telemetry.nvml.facts import Inspector
+from aifactory_lab.telemetry.nvml.gpm import Gpm
+from aifactory_lab.telemetry.nvml.links import Links
+from aifactory_lab.telemetry.nvml.sheet import Sheet
+from aifactory_lab.telemetry.nvml.slow_pcie import SlowPcie
+from aifactory_lab.telemetry.nvml.xid import Watch
 from aifactory_lab.telemetry.readings import Facts, Layout, Snapshot, State
-from aifactory_lab.telemetry.slow_pcie import SlowPcie
-from aifactory_lab.telemetry.xid import Watch
 
 RETRY_SECONDS = 5.0
 SECOND = 0.9  # what is due once a second is taken a little early, or every other tick of a second would miss it

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pynvml
 
-from aifactory_lab.telemetry.nvml_calls import IS_NEVER, OK, STATES, UNSUPPORTED, ask
-from aifactory_lab.telemetry.nvml_devices import Device
+from aifactory_lab.telemetry.nvml.calls import IS_NEVER, OK, STATES, UNSUPPORTED, ask
+from aifactory_lab.telemetry.nvml.devices import Device
 from aifactory_lab.telemetry.readings import State
 
 LEAST_SECONDS = 0.1  # nvml.h: "at least 100 ms" between two samples

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aifactory_lab.telemetry.counters import Rates
-from aifactory_lab.telemetry.gpm import METRICS, Gpm
-from aifactory_lab.telemetry.nvml_calls import OK, STATES, UNSUPPORTED
-from aifactory_lab.telemetry.nvml_devices import Device
-from aifactory_lab.telemetry.nvml_sheet import Sheet
+from aifactory_lab.telemetry.nvml.calls import OK, STATES, UNSUPPORTED
+from aifactory_lab.telemetry.nvml.counters import Rates
+from aifactory_lab.telemetry.nvml.devices import Device
+from aifactory_lab.telemetry.nvml.gpm import METRICS, Gpm
+from aifactory_lab.telemetry.nvml.sheet import Sheet
+from aifactory_lab.telemetry.nvml.slow_pcie import SlowPcie
 from aifactory_lab.telemetry.readings import Snapshot, State
-from aifactory_lab.telemetry.slow_pcie import SlowPcie
 
 LINKS = ("pcie_rx", "pcie_tx", "nvlink_rx", "nvlink_tx")
 UNITS = np.array([1.0, 1.0, 1024.0, 1024.0])  # NVLink counts KiB

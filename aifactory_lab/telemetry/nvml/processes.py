@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pynvml
 
-from aifactory_lab.telemetry.nvml_calls import OK, ask, words
-from aifactory_lab.telemetry.nvml_devices import Device
+from aifactory_lab.telemetry.nvml.calls import OK, ask, words
+from aifactory_lab.telemetry.nvml.devices import Device
 from aifactory_lab.telemetry.readings import Process
 
 NOT_FOUND = 6  # NVML_ERROR_NOT_FOUND: nobody used the GPU since the last look

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aifactory_lab.telemetry.nvml_calls import (
+from aifactory_lab.telemetry.nvml.calls import (
     CODES,
     INVALID,
     IS_FAULT,
@@ -28,7 +28,7 @@ from aifactory_lab.telemetry.nvml_calls import (
     Function,
     function,
 )
-from aifactory_lab.telemetry.nvml_table import (
+from aifactory_lab.telemetry.nvml.table import (
     CALLS,
     CELSIUS_VERSION,
     COLUMNS,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pynvml
 
-from aifactory_lab.telemetry.nvml_calls import STATES, ask
+from aifactory_lab.telemetry.nvml.calls import STATES, ask
 from aifactory_lab.telemetry.readings import State
 
 PERIOD = 1.0  # seconds between two rounds over all GPUs

@@ -17,11 +17,12 @@ from dataclasses import replace
 import pynvml
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import nvml_calls, nvml_devices
-from aifactory_lab.telemetry.gpm import Gpm
-from aifactory_lab.telemetry.nvml_fleet import Fleet
+from aifactory_lab.telemetry.nvml import calls as nvml_calls
+from aifactory_lab.telemetry.nvml import devices as nvml_devices
+from aifactory_lab.telemetry.nvml.fleet import Fleet
+from aifactory_lab.telemetry.nvml.gpm import Gpm
+from aifactory_lab.telemetry.nvml.slow_pcie import SlowPcie
 from aifactory_lab.telemetry.readings import Facts, Layout, Snapshot
-from aifactory_lab.telemetry.slow_pcie import SlowPcie
 from aifactory_lab.telemetry.sources import Source, here
 
 CLOSE_SECONDS = 1.0  # a driver that hangs must not hold up who closes

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import pynvml
 
-from aifactory_lab.telemetry.nvml_calls import OK, UNSUPPORTED, address, ask, function
+from aifactory_lab.telemetry.nvml.calls import OK, UNSUPPORTED, address, ask, function
 
 Severity = Literal["info", "warning", "critical"]
 MOST_EVENTS = 64  # a tick; a storm of errors must not stop the readings

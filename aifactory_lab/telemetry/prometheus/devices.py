@@ -13,9 +13,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from aifactory_lab.telemetry.device_names import DCGM, GPU_EXPORTERS, HOST_EXPORTERS, SUMS, Exporter
-from aifactory_lab.telemetry.exposition import Sample
 from aifactory_lab.telemetry.metrics import METRICS
+from aifactory_lab.telemetry.prometheus.device_names import DCGM, GPU_EXPORTERS, HOST_EXPORTERS, SUMS, Exporter
+from aifactory_lab.telemetry.prometheus.exposition import Sample
 from aifactory_lab.telemetry.readings import Entity
 
 Told: TypeAlias = Mapping[str, Sequence[Sample]]

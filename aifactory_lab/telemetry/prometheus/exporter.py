@@ -23,7 +23,7 @@ from prometheus_client.exposition import ThreadingWSGIServer
 
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry import sampler as running
-from aifactory_lab.telemetry.plant_families import PlantCollector
+from aifactory_lab.telemetry.prometheus.plant_families import PlantCollector
 from aifactory_lab.telemetry.sampler import Sampler
 
 PORT = 9400  # dcgm-exporter's

@@ -3,7 +3,7 @@
 The same names both ways: `exporter` writes them, this reads them back, with what is lost there lost here. GPUs come
 by dcgm-exporter's names, which `devices` reads. It does not know where the samples came from.
 
->>> from aifactory_lab.telemetry.exposition import Sample
+>>> from aifactory_lab.telemetry.prometheus.exposition import Sample
 >>> told = {"aifactory_station_made_total": [Sample({"station": "etl", "unit": "rows"}, 4e6)]}
 >>> for entity, values in read(told, Place("lab", "rack 1", "n1")).items():
 ...     print(entity.id, values)
@@ -13,9 +13,9 @@ factory/etl {'made': 4000000.0}
 import math
 from collections.abc import Iterator, Mapping
 
-from aifactory_lab.telemetry.device_names import DCGM, NODE
-from aifactory_lab.telemetry.devices import Found, Place, Told, identify
-from aifactory_lab.telemetry.plant_names import UP, name_of, told
+from aifactory_lab.telemetry.prometheus.device_names import DCGM, NODE
+from aifactory_lab.telemetry.prometheus.devices import Found, Place, Told, identify
+from aifactory_lab.telemetry.prometheus.plant_names import UP, name_of, told
 from aifactory_lab.telemetry.readings import Entity, Kind
 
 KINDS: tuple[Kind, ...] = ("gpu", "mig", "host", "worker", "service", "station")

@@ -21,10 +21,10 @@ from functools import cache
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from aifactory_lab.telemetry.device_names import DCGM, MIB
 from aifactory_lab.telemetry.metrics import METRICS
-from aifactory_lab.telemetry.plant_names import STANDARD, UP, name_of, split
 from aifactory_lab.telemetry.production import Production
+from aifactory_lab.telemetry.prometheus.device_names import DCGM, MIB
+from aifactory_lab.telemetry.prometheus.plant_names import STANDARD, UP, name_of, split
 from aifactory_lab.telemetry.readings import Entity, Kind, Layout, Snapshot, State
 from aifactory_lab.telemetry.sampler import Sampler
 

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from aifactory_lab.telemetry.device_names import DCGM
 from aifactory_lab.telemetry.metrics import GPU, HOST, METRICS, SERVICE, STATION
+from aifactory_lab.telemetry.prometheus.device_names import DCGM
 from aifactory_lab.telemetry.readings import Entity, Kind
 
 UP = "aifactory_entity_up"

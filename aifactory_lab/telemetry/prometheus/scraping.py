@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 import httpx
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.exposition import PATHS, Known, Samples, parse
+from aifactory_lab.telemetry.prometheus.exposition import PATHS, Known, Samples, parse
 
 MOST_BYTES = 16 << 20
 # Every product speaks the plain format, and its parser forgives more; OpenMetrics is read where it is all there is.

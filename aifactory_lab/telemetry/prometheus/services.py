@@ -13,11 +13,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from aifactory_lab.telemetry.exposition import Sample
-from aifactory_lab.telemetry.growth import Growth, Series, Span
-from aifactory_lab.telemetry.histograms import Buckets
+from aifactory_lab.telemetry.prometheus.exposition import Sample
+from aifactory_lab.telemetry.prometheus.growth import Growth, Series, Span
+from aifactory_lab.telemetry.prometheus.histograms import Buckets
+from aifactory_lab.telemetry.prometheus.service_names import TRITON_MICROSECONDS, VLLM, Product, Term
 from aifactory_lab.telemetry.readings import State
-from aifactory_lab.telemetry.service_names import TRITON_MICROSECONDS, VLLM, Product, Term
 
 __all__ = ["VLLM", "Growth", "Sample", "counters", "mean_latency", "models", "read"]
 

@@ -17,15 +17,15 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import device_names, devices, plant, plant_names, service_names, services
-from aifactory_lab.telemetry.devices import Place
-from aifactory_lab.telemetry.exposition import Samples
-from aifactory_lab.telemetry.growth import Growth
 from aifactory_lab.telemetry.metrics import METRICS
-from aifactory_lab.telemetry.plant_names import METRICS_OF
+from aifactory_lab.telemetry.prometheus import device_names, devices, plant, plant_names, service_names, services
+from aifactory_lab.telemetry.prometheus.devices import Place
+from aifactory_lab.telemetry.prometheus.exposition import Samples
+from aifactory_lab.telemetry.prometheus.growth import Growth
+from aifactory_lab.telemetry.prometheus.plant_names import METRICS_OF
+from aifactory_lab.telemetry.prometheus.scraping import Endpoint, redacted
+from aifactory_lab.telemetry.prometheus.service_names import MODEL_INFO, PRODUCTS, Product
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Origin, Snapshot, State, lost
-from aifactory_lab.telemetry.scraping import Endpoint, redacted
-from aifactory_lab.telemetry.service_names import MODEL_INFO, PRODUCTS, Product
 from aifactory_lab.telemetry.sources import Source, here
 
 WINDOW_SECONDS = 30.0  # what quantiles are taken over

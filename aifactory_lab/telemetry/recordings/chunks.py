@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.bands import Band
-from aifactory_lab.telemetry.columns import WHO, pack, schema, unpack
 from aifactory_lab.telemetry.history import CELL_BYTES
 from aifactory_lab.telemetry.readings import Layout
+from aifactory_lab.telemetry.recordings.bands import Band
+from aifactory_lab.telemetry.recordings.columns import WHO, pack, schema, unpack
 
 KEY, CHECK = b"aifactory recording", b"aifactory checksum"
 FORMAT = 1

@@ -5,7 +5,7 @@ line: shares, temperatures, clocks and latencies are their mean, amounts and rat
 added since the start. This module draws nothing.
 
 >>> import tempfile
->>> from aifactory_lab.telemetry.gathering import Gathering
+>>> from aifactory_lab.telemetry.recordings.gathering import Gathering
 >>> from aifactory_lab.telemetry.readings import Entity, Layout, Snapshot
 >>> layout, runs = Layout((Entity(("gpu 0",)),), ("power",), "simulated"), []
 >>> for name, watts in (("before", 700.0), ("after", 350.0)):
@@ -28,7 +28,7 @@ from aifactory_lab.telemetry.energy import GAP_PERIODS, energy_between
 from aifactory_lab.telemetry.history import History, Values
 from aifactory_lab.telemetry.metrics import METRICS
 from aifactory_lab.telemetry.readings import State
-from aifactory_lab.telemetry.recording import Recording
+from aifactory_lab.telemetry.recordings.recording import Recording
 
 if TYPE_CHECKING:
     import polars as pl

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.chunks import Part, read
-from aifactory_lab.telemetry.parts import places, samples_of
+from aifactory_lab.telemetry.recordings.chunks import Part, read
+from aifactory_lab.telemetry.recordings.parts import places, samples_of
 
 _NAME = re.compile(r"(\d+)-(\d+)\.parquet")
 NOT_CLOSED = "it was not closed: if its kernel was killed, the last seconds are missing"

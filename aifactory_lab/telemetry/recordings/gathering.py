@@ -18,11 +18,11 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from aifactory_lab.telemetry import parts
-from aifactory_lab.telemetry.bands import Band
-from aifactory_lab.telemetry.chunks import Chunk, Part
-from aifactory_lab.telemetry.columns import encode, microseconds
 from aifactory_lab.telemetry.readings import Snapshot
+from aifactory_lab.telemetry.recordings import parts
+from aifactory_lab.telemetry.recordings.bands import Band
+from aifactory_lab.telemetry.recordings.chunks import Chunk, Part
+from aifactory_lab.telemetry.recordings.columns import encode, microseconds
 
 FAN_IN = 16
 

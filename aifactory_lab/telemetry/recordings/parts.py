@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from aifactory_lab.aside import write_aside
-from aifactory_lab.telemetry.bands import Band, united
-from aifactory_lab.telemetry.chunks import Chunk, Part, metadata
-from aifactory_lab.telemetry.columns import WHO, schema
 from aifactory_lab.telemetry.readings import Layout
+from aifactory_lab.telemetry.recordings.bands import Band, united
+from aifactory_lab.telemetry.recordings.chunks import Chunk, Part, metadata
+from aifactory_lab.telemetry.recordings.columns import WHO, schema
 
 CHUNK_BYTES = 16 << 20  # of cells in memory; a row group of a finished file is about as large
 SUFFIX, FOLDER = ".parquet", ".recording"

@@ -5,7 +5,7 @@ as they were recorded (a rate stays per recorded second, a counter counts the re
 stands in the label and in the facts. This module does not know what is played.
 
 >>> import tempfile
->>> from aifactory_lab.telemetry.gathering import Gathering
+>>> from aifactory_lab.telemetry.recordings.gathering import Gathering
 >>> from aifactory_lab.telemetry.readings import Entity
 >>> layout = Layout((Entity(("lab", "rack 1", "node-3", "gpu 0"), "gpu", "H100"),), ("busy",), "measured", "node-3")
 >>> gathering = Gathering(tempfile.mkdtemp() + "/run")
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.damage import clock
 from aifactory_lab.telemetry.readings import Facts, Layout, Snapshot
-from aifactory_lab.telemetry.recording import Recording, contents
+from aifactory_lab.telemetry.recordings.damage import clock
+from aifactory_lab.telemetry.recordings.recording import Recording, contents
 from aifactory_lab.telemetry.sampler import STALE_AFTER, Sampler, watch
 from aifactory_lab.telemetry.sources import Source
 

@@ -4,7 +4,7 @@ Snapshots wait in memory until the recorder's own thread writes them, so that a 
 sampler nor a cell. A full disk ends the recording, not the sampling. This module does not know what is recorded.
 
 >>> import tempfile
->>> from aifactory_lab.telemetry.host import HostSource
+>>> from aifactory_lab.telemetry.hosts.source import HostSource
 >>> from aifactory_lab.telemetry.sampler import watch
 >>> with watch(HostSource(), period=0.01) as sampler, record(sampler, Path(tempfile.mkdtemp()) / "run") as recorder:
 ...     _ = sampler.first()
@@ -21,12 +21,12 @@ from types import TracebackType
 from typing import Self
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import parts
-from aifactory_lab.telemetry.bands import Band, Bands
-from aifactory_lab.telemetry.chunks import read
-from aifactory_lab.telemetry.gathering import Gathering
 from aifactory_lab.telemetry.production import Production
 from aifactory_lab.telemetry.readings import Snapshot
+from aifactory_lab.telemetry.recordings import parts
+from aifactory_lab.telemetry.recordings.bands import Band, Bands
+from aifactory_lab.telemetry.recordings.chunks import read
+from aifactory_lab.telemetry.recordings.gathering import Gathering
 from aifactory_lab.telemetry.sampler import Sampler
 
 MEMORY_BYTES = 64 << 20  # of cells that wait for the disk; beyond it samples are left out, and counted

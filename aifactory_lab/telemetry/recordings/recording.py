@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry import columns, damage, parts
-from aifactory_lab.telemetry.bands import Band, united
-from aifactory_lab.telemetry.chunks import Chunk, Part
-from aifactory_lab.telemetry.columns import Samples
-from aifactory_lab.telemetry.damage import clock
 from aifactory_lab.telemetry.history import CELL_BYTES, History
 from aifactory_lab.telemetry.readings import Layout, Snapshot, State
+from aifactory_lab.telemetry.recordings import columns, damage, parts
+from aifactory_lab.telemetry.recordings.bands import Band, united
+from aifactory_lab.telemetry.recordings.chunks import Chunk, Part
+from aifactory_lab.telemetry.recordings.columns import Samples
+from aifactory_lab.telemetry.recordings.damage import clock
 
 if TYPE_CHECKING:
     import polars as pl

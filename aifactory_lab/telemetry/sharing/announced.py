@@ -23,9 +23,9 @@ from pathlib import Path
 import psutil
 
 from aifactory_lab.aside import write_text
-from aifactory_lab.telemetry.election import runtime_folder
 from aifactory_lab.telemetry.metrics import SERVICE
 from aifactory_lab.telemetry.readings import Facts, Layout, Snapshot, State
+from aifactory_lab.telemetry.sharing.election import runtime_folder
 from aifactory_lab.telemetry.sources import Source
 
 FOLDER = "endpoints"

@@ -25,11 +25,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.election import Lock, runtime_folder
-from aifactory_lab.telemetry.factsfile import FactsFile
 from aifactory_lab.telemetry.history import History, Ring, default_capacity
 from aifactory_lab.telemetry.readings import Facts, Layout, Snapshot, lost
-from aifactory_lab.telemetry.ringfile import RingFile
+from aifactory_lab.telemetry.sharing.election import Lock, runtime_folder
+from aifactory_lab.telemetry.sharing.factsfile import FactsFile
+from aifactory_lab.telemetry.sharing.ringfile import RingFile
 from aifactory_lab.telemetry.sources import Source
 
 HISTORY_SECONDS = 600.0

@@ -16,8 +16,8 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 
 from aifactory_lab.aside import write_aside
-from aifactory_lab.telemetry.documents import read_facts, write_facts
 from aifactory_lab.telemetry.readings import Facts
+from aifactory_lab.telemetry.sharing.documents import read_facts, write_facts
 
 SECONDS = 5.0  # between two writings
 

@@ -29,10 +29,10 @@ import orjson
 
 from aifactory_lab.aside import write_aside
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.documents import read_layout, write_layout
-from aifactory_lab.telemetry.election import boot
 from aifactory_lab.telemetry.history import History
 from aifactory_lab.telemetry.readings import Layout, Snapshot
+from aifactory_lab.telemetry.sharing.documents import read_layout, write_layout
+from aifactory_lab.telemetry.sharing.election import boot
 
 MAGIC = b"aifring\x01"  # the last byte is the version of all that follows
 HEAD = struct.Struct("<8sQQQ")  # magic, bytes of JSON, bytes before the first sample, samples written so far
