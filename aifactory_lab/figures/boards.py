@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from aifactory_lab.figures import theme
+from aifactory_lab.figures.plant import origin
 from aifactory_lab.telemetry.history import History
 from aifactory_lab.telemetry.metrics import METRICS
 from aifactory_lab.telemetry.readings import Snapshot, State
@@ -66,7 +67,7 @@ def fleet(history: History, metric: str = "busy") -> go.Figure:
     )
     title = f"{METRICS[metric].label} of {len(labels):,}, over time"
     height = 110 + max(2, min(480, 24 * len(labels)))
-    figure = theme.layout(go.Figure(heat), title[0].upper() + title[1:], height=height)
+    figure = theme.layout(go.Figure(heat), origin(title[0].upper() + title[1:], history.layout), height=height)
     figure.update_layout(plot_bgcolor=theme.GRID)
     return figure.update_yaxes(autorange="reversed", showgrid=False)
 
@@ -85,7 +86,8 @@ def floor(snapshot: Snapshot) -> go.Figure:
         textposition="auto",
         hovertemplate="%{y}: %{x:.3g} s<extra></extra>",
     )
-    figure = theme.layout(go.Figure(bars), "The factory floor", x="seconds at work", height=90 + 44 * max(1, len(ran)))
+    title = origin("The factory floor", snapshot.layout)
+    figure = theme.layout(go.Figure(bars), title, x="seconds at work", height=90 + 44 * max(1, len(ran)))
     figure.update_yaxes(autorange="reversed")
     return figure
 
@@ -109,7 +111,8 @@ def _small_multiples(title: str, histories: Sequence[History], names: Sequence[s
             if _known(history, name):
                 for trace in _lines(history, name, coloured):
                     figure.add_trace(trace, place // 2 + 1, place % 2 + 1)
-    figure = theme.layout(figure, title, height=110 + HEIGHT * rows)
+    unreal = next((history.layout for history in histories if history.layout.origin != "measured"), None)
+    figure = theme.layout(figure, origin(title, unreal) if unreal else title, height=110 + HEIGHT * rows)
     figure.update_layout(legend={"y": -0.3 / rows, "yanchor": "top"}, margin={"t": 74})  # below: the heads stand above
     figure.update_yaxes(rangemode="tozero")
     return figure.update_annotations(font_size=13)

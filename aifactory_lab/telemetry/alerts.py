@@ -61,7 +61,7 @@ class Alerts:
         self._standing: dict[str, Alert] = {}
         self._past: deque[Alert] = deque(maxlen=KEPT)
         self._layouts: dict[str, Layout] = {}
-        self._streaks: dict[tuple[str, str], NDArray[np.int64]] = {}
+        self._streaks: dict[tuple[str, str], NDArray[np.int64]] = {}  # samples in a row: in trouble, well
         self._lock = threading.Lock()  # several samplers' threads observe
 
     @property
@@ -118,9 +118,10 @@ class Alerts:
     def _apply(
         self, source: str, rule: Rule, snapshot: Snapshot, trouble: Mask, well: Mask, column: NDArray[np.float64] | None
     ) -> list[Alert]:
-        streak = self._streaks.setdefault((source, rule.code), np.zeros(len(trouble), dtype=np.int64))
+        streaks = self._streaks.setdefault((source, rule.code), np.zeros((2, len(trouble)), dtype=np.int64))
         unknown = np.zeros_like(trouble) if column is None else np.isnan(column)
-        streak[:] = np.where(trouble, streak + 1, np.where(unknown, streak, 0))
+        streaks[:] = np.where(np.stack([trouble, well]), streaks + 1, np.where(unknown, streaks, 0))
+        streak, calm = streaks
         changed = []
         for row in np.flatnonzero(streak >= rule.hold):
             entity = snapshot.layout.entities[row].id
@@ -131,7 +132,7 @@ class Alerts:
                 changed.append(self._standing[name])
         for name, alert in list(self._standing.items()):
             place = snapshot.layout.rows.get(alert.entity, -1) if name.startswith(f"{rule.code} ") else -1
-            if place >= 0 and well[place]:
+            if place >= 0 and calm[place] >= rule.calm:
                 changed.append(self._clear(name, snapshot.time))
         return changed
 

@@ -52,8 +52,8 @@ class Rule:
         Its key, what it says after the entity's name, and how bad it is.
     high, low
         Raised from `high` up, cleared below `low`; in between nothing changes.
-    hold
-        Samples in a row before it is raised.
+    hold, calm
+        Samples in a row in trouble before it is raised, and well before it is cleared.
     mask
         For metrics that are flags: the bits that count; `high` and `low` are then 1.
     column
@@ -67,6 +67,7 @@ class Rule:
     high: float = 1.0
     low: float = 1.0
     hold: int = 1
+    calm: int = 1
     mask: int = 0
     column: Callable[[Snapshot, str], Column | None] = _plain
     unit: str = ""
@@ -96,9 +97,17 @@ class Rule:
 RULES = (
     Rule("hot", "temperature", "is hot", "warning", high=87.0, low=82.0, hold=3),
     Rule(
-        "memory", "memory_used", "has hardly any memory left", "warning", 97.0, 93.0, 3, column=_memory_share, unit=" %"
+        "memory",
+        "memory_used",
+        "has hardly any memory left",
+        "warning",
+        97.0,
+        93.0,
+        hold=3,
+        column=_memory_share,
+        unit=" %",
     ),
-    Rule("throttled", "throttle", "slows down to protect itself", "warning", hold=3, mask=THROTTLED),
+    Rule("throttled", "throttle", "slows down to protect itself", "warning", hold=3, calm=15, mask=THROTTLED),
     Rule("ecc", "ecc_uncorrected", "has uncorrected memory errors", "critical"),
     Rule("xid", "xid", "reported an Xid error", "critical"),
     Rule(
@@ -108,7 +117,7 @@ RULES = (
         "warning",
         BURN_RATE,
         1.0,
-        5,
+        hold=5,
         column=_burn,
         unit=" × the rate that it allows",
     ),

@@ -34,7 +34,9 @@ def test_a_fleet_is_a_heat_map_with_a_full_scale():
     (heat,) = figure.data
     assert (heat.z.shape, heat.zmin, heat.zmax) == ((8, 30), 0, 100)
     assert heat.y[0] == "gpu 0"
-    assert figure.layout.title.text == "Busy of 8, over time"
+    assert figure.layout.title.text == "Busy of 8, over time (simulated: a scripted plant)", (
+        "it says what was not measured"
+    )
 
 
 def test_the_floor_shows_who_ran_and_says_unknown_energy():

@@ -66,6 +66,15 @@ def test_each_rule_says_what_is_wrong(series, words):
     assert run(Alerts(), **series)[-1] == f"site/rack/node/gpu 2 {words}"
 
 
+def test_who_slows_down_again_and_again_rings_once():
+    told = []
+    alerts = Alerts(listeners=[told.append])
+    run(alerts, throttle=([0x20] * 3 + [0] * 5) * 6)
+    assert len(told) == 1
+    run(alerts, throttle=[0] * 15)
+    assert [alert.cleared is None for alert in told] == [True, False]
+
+
 def test_the_software_power_cap_is_how_a_busy_gpu_lives():
     assert not THROTTLED & 0x4
     assert run(Alerts(), throttle=[0x4] * 5)[-1] == ""

@@ -10,6 +10,7 @@ aifactory_lab.errors.TelemetryError: there is no recording no/such/run.parquet, 
   mend: telemetry.record(sampler, 'no/such/run')
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -239,8 +240,9 @@ class Recording:
 
 
 def contents(layout: Layout) -> str:
-    """Return what a layout is of: ``"8 × NVIDIA H100"``."""
-    kinds = {entity.kind for entity in layout.entities}
+    """Return what a layout is of: ``"8 × NVIDIA H100"``, ``"8 × gpu, 2 × mig"``."""
     names = {entity.name or entity.kind for entity in layout.entities}
-    what = names.pop() if len(names) == 1 else kinds.pop() if len(kinds) == 1 else "entities"
-    return f"{len(layout.entities):,} × {what}"
+    if len(names) == 1:
+        return f"{len(layout.entities):,} × {names.pop()}"
+    kinds = Counter(entity.kind for entity in layout.entities)
+    return ", ".join(f"{count:,} × {kind}" for kind, count in kinds.items()) or "nothing"
