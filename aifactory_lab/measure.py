@@ -207,7 +207,7 @@ class Meter:
 
     def __enter__(self) -> Self:
         self._energy = Energy()
-        self._usage = UsageWatch()
+        self._usage = UsageWatch(minutely=self._energy.joules)
         self._usage.start()
         self._token = _INNERMOST.set(self)
         self._publish("begin")
@@ -220,9 +220,9 @@ class Meter:
     ) -> None:
         seconds = time.perf_counter() - self._start
         cpu = _cpu_seconds() - self._cpu
-        joules, note = self._energy.joules()
         _INNERMOST.reset(self._token)
         usage = self._usage.stop()
+        joules, note = self._energy.joules()
         if kind is not None:
             self._publish("failed", made=self._done, seconds=seconds, joules=joules)
             return

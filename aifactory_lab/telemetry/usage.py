@@ -11,6 +11,7 @@ True
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from aifactory_lab.telemetry.readings import Snapshot
 SAMPLE_SECONDS = 0.05
 GPUS_EVERY = 4  # samples between two looks at the GPUs
 CHILDREN_EVERY = 10  # samples between two looks for new child processes (a look reads all of /proc)
+MINUTE = 1_200  # samples
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,18 @@ class Usage:
 
 
 class UsageWatch(threading.Thread):
-    """Watches from `start` to `stop`; used once."""
+    """Watches from `start` to `stop`; used once.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    minutely
+        Called once a minute from the thread: a package's energy counter wraps after a quarter of an hour at 300 W,
+        and must be read before.
+    """
+
+    def __init__(self, minutely: Callable[[], object] = lambda: None) -> None:
         super().__init__(name="aifactory-usage", daemon=True)
+        self._minutely = minutely
         self._process = psutil.Process()
         self._children: list[psutil.Process] = []
         self._done = threading.Event()
@@ -78,6 +88,8 @@ class UsageWatch(threading.Thread):
         if self._samples % GPUS_EVERY == 0 or last:
             self._gpus.sample()
         self._samples += 1
+        if self._samples % MINUTE == 0:
+            self._minutely()
         total = self._process.memory_info().rss
         for child in self._children:
             try:
