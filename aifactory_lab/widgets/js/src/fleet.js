@@ -58,11 +58,20 @@ export class Fleet {
     const top = feed.scale(sample, column);
     const scene = this.#scene(feed, sample, column, top);
     if (!scene) return;
-    draw(sharpen(this.canvas, scene.plan.width, scene.plan.height + 4), scene);
+    this.#draw(scene);
     this.picker.update(feed, feed.metrics[column].name);
     this.legend.update(feed, sample, column, top, scene.tree.parts.size > 0);
     this.#tell(feed, sample, column);
     if (this.pointed) this.#point(this.pointed);
+  }
+
+  /** Draw the map if anything on it changed; boards are painted every second for the ages in their banners. */
+  #draw(scene) {
+    const { sample, column, top, active, focused, stale, picked } = scene;
+    const shown = [this.planned, sample.t, column, top, active, focused, stale, this.board.theme, devicePixelRatio, ...picked.entries()].join();
+    if (shown === this.shown) return;
+    this.shown = shown;
+    draw(sharpen(this.canvas, scene.plan.width, scene.plan.height + 4), scene);
   }
 
   #scene(feed, sample, column, top) {

@@ -95,10 +95,16 @@ export function shorten(context, text, room) {
 
 function drawCell(context, scene, cell, pattern) {
   const { feed, sample, column, top, inks } = scene;
-  const radius = cell.part ? 0 : scene.plan.size >= 40 ? 6 : scene.plan.size >= 12 ? 2 : 0;
+  const radius = cell.part ? 0 : scene.plan.size >= 40 ? 6 : scene.plan.size >= 24 ? 2 : 0;
   const value = feed.value(sample, cell.row, column);
   const share = value / top;
   context.globalAlpha = scene.stale ? 0.35 : 1;
+  if (!radius && !cell.part && !scene.plan.card && !Number.isNaN(value)) {
+    context.fillStyle = colour(share);
+    context.fillRect(cell.x, cell.y, cell.w, cell.h); // a path for each of a thousand cells would cost milliseconds
+    context.globalAlpha = 1;
+    return;
+  }
   if (radius) box(context, cell.x, cell.y, cell.w, cell.h, radius);
   else context.beginPath(), context.rect(cell.x, cell.y, cell.w, cell.h);
   if (!Number.isNaN(value)) {
