@@ -51,3 +51,11 @@ def chromium() -> str:
     """Path of the browser."""
     assert CHROMIUM, "no chromium: make system-deps"
     return CHROMIUM
+
+
+@pytest.fixture(autouse=True)
+def journal_of_its_own() -> None:
+    """Begin every test and doctest with an empty journal: stations that others ran would be on its boards."""
+    from aifactory_lab.telemetry import journal
+
+    journal.forget()

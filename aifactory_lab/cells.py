@@ -10,6 +10,7 @@ cell, failed ones included; it starts no thread, so it may stay on. It does not 
 >>> ledger()["cell"].to_list()
 ['x = sum(range(1000))']
 >>> unload_ipython_extension(shell)
+>>> InteractiveShell.clear_instance()
 """
 
 import ast
@@ -18,6 +19,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from IPython.core.getipython import get_ipython
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, magics_class
 
@@ -141,9 +143,16 @@ def ledger() -> "pl.DataFrame":
         "joules": pl.Float64,
         "failed": pl.Boolean,
     }
-    return pl.DataFrame([asdict(cost) for meter in _METERS.values() for cost in meter.costs], schema=schema)
+    meter = _mine()
+    return pl.DataFrame([asdict(cost) for cost in meter.costs] if meter else [], schema=schema)
 
 
 def last() -> StationReport | None:
-    """Return the report of the last `%%meter` cell."""
-    return next((meter.report for meter in reversed(_METERS.values()) if meter.report), None)
+    """Return the report of the last `%%meter` cell of this notebook."""
+    meter = _mine()
+    return meter.report if meter else None
+
+
+def _mine() -> CellMeter | None:
+    """Return the meter of the shell that asks."""
+    return _METERS.get(id(get_ipython()))

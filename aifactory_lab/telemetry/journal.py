@@ -78,6 +78,11 @@ def recent() -> list[Event]:
     return list(_RECENT)
 
 
+def forget() -> None:
+    """Forget the events of this process; files and listeners stay."""
+    _RECENT.clear()
+
+
 def listen(listener: Callable[[Event], None]) -> Callable[[], None]:
     """Call `listener` with every event of this process, in the thread that publishes; return what ends that."""
     _LISTENERS.append(listener)

@@ -11,6 +11,7 @@ FactoryFloor(raw material, ETL, train, tune, score, serve)
 
 from typing import TYPE_CHECKING, Any
 
+from aifactory_lab.telemetry.production import FLOW
 from aifactory_lab.telemetry.sampler import Sampler
 from aifactory_lab.telemetry.sources import Source
 from aifactory_lab.widgets import defaults
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 KEYWORDS = ("source", "title", "name")
-KNOWN = 6  # stations that every floor has; those that are seen later are not told in the repr
 
 
 class FactoryFloor(Board):
@@ -54,9 +54,10 @@ class FactoryFloor(Board):
             super().__init__(found.feeds, panels=["floor"], title=title, slow=slow, absent=found.absent, name=full)
 
     def words(self) -> str:
-        """Return the names of the stations."""
+        """Return the names of the stations that every floor has; what else ran differs from notebook to notebook."""
         entities = [entity for feed in self.feeds for entity in feed.sampler.layout.entities]
-        return ", ".join(entity.name or entity.path[-1] for entity in entities[:KNOWN]) or "no stations"
+        known = [entity.name or entity.path[-1] for entity in entities if entity.path[-1] in FLOW]
+        return ", ".join(known or [entity.name or entity.path[-1] for entity in entities]) or "no stations"
 
     def snapshot(self) -> "go.Figure":
         """Return what every station made and spent as a figure that stays as it is."""

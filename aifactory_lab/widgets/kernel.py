@@ -3,7 +3,7 @@
 Messages from the browser are handled in the main thread, so while a cell computes no ping can arrive; a board must
 then not take silence for absence. Outside IPython nothing ever runs. This module does not know boards.
 
->>> BUSY.lately(20.0)
+>>> Busy().lately(20.0)
 False
 >>> cell_id()
 ''

@@ -18,14 +18,6 @@ from aifactory_lab.telemetry.sources import Snapshot, Source
 ME = str(os.getpid())
 
 
-@pytest.fixture(autouse=True)
-def silence():
-    """Start every test with an empty journal of this process."""
-    journal._RECENT.clear()
-    yield
-    journal._RECENT.clear()
-
-
 @pytest.fixture
 def production():
     with Production() as source:

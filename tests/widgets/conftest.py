@@ -90,7 +90,7 @@ def until(true, seconds: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a browser kept open would leave its event loop running under other tests
 def browser(chromium):
     with launched(chromium) as found:
         yield found
