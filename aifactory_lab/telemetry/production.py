@@ -14,13 +14,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from aifactory_lab.telemetry import journal
 from aifactory_lab.telemetry.journal import Event
 from aifactory_lab.telemetry.metrics import STATION
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Snapshot, State
 from aifactory_lab.telemetry.sampler import Sampler
+from aifactory_lab.telemetry.sharing.election import lives
 from aifactory_lab.telemetry.sources import Source
 from aifactory_lab.telemetry.visits import Visit, sums
 
@@ -148,7 +147,8 @@ class Production(Source):
     def _bury(self) -> None:
         """End the visits whose process is gone."""
         for run, visit in list(self.visits.items()):
-            if visit.stop is None and not _lives(run, visit.start):
+            pid = run.partition(".")[0]
+            if visit.stop is None and not (pid.isdigit() and lives(int(pid), visit.start)):
                 visit.stop, visit.failed = visit.counts[-1][0] if visit.counts else visit.start, True
 
     def _readings(self, station: str, now: float) -> dict[str, float | State]:
@@ -191,12 +191,3 @@ def _service(sampler: Sampler, metric: str) -> float | None:
     values = latest.column(metric)
     values = values[latest.states[:, latest.layout.column(metric)] == State.VALUE]
     return float(values.sum()) if values.size else None
-
-
-def _lives(run: str, start: float) -> bool:
-    """Tell whether the process that began this visit still runs, and is not a later one of the same number."""
-    pid = run.partition(".")[0]
-    try:
-        return pid.isdigit() and psutil.Process(int(pid)).create_time() <= start + 1.0
-    except psutil.Error:
-        return False

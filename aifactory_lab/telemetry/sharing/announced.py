@@ -20,12 +20,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-
 from aifactory_lab.aside import write_text
 from aifactory_lab.telemetry.metrics import SERVICE
 from aifactory_lab.telemetry.readings import Facts, Layout, Snapshot, State
-from aifactory_lab.telemetry.sharing.election import runtime_folder
+from aifactory_lab.telemetry.sharing.election import lives, runtime_folder
 from aifactory_lab.telemetry.sources import Source
 
 FOLDER = "endpoints"
@@ -54,7 +52,7 @@ def announced(folder: Path | str | None = None) -> list[str]:
     for kept in sorted(_folder(folder).glob("*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError):
             said = json.loads(kept.read_text())
-            if _lives(said):
+            if lives(int(said["pid"]), float(said["since"])):
                 found.append((float(said["since"]), str(said["url"])))
             else:
                 kept.unlink(missing_ok=True)
@@ -139,11 +137,3 @@ def _joined(layouts: Sequence[Layout]) -> Layout:
 
 def _folder(folder: Path | str | None) -> Path:
     return runtime_folder(Path(folder) if folder is not None else runtime_folder() / FOLDER)
-
-
-def _lives(said: Mapping[str, float]) -> bool:
-    """Tell whether the process that announced still runs, and is not a later one of the same number."""
-    try:
-        return bool(psutil.Process(int(said["pid"])).create_time() <= float(said["since"]) + 1.0)
-    except psutil.Error:
-        return False

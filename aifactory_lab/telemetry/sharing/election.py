@@ -71,6 +71,16 @@ def boot() -> str:
         return str(int(psutil.boot_time()))
 
 
+def lives(pid: int, since: float) -> bool:
+    """Tell whether a process that ran at `since` (seconds since the epoch) still does, and is no later namesake."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).create_time() <= since + 1.0)
+    except psutil.Error:
+        return False
+
+
 class Lock:
     """An exclusive lock on a file, held by at most one object of all processes.
 
