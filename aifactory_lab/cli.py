@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aifactory_lab.dash import HOST, PORT
 from aifactory_lab.device import VARIABLE
 from aifactory_lab.errors import FactoryError
 
@@ -119,8 +120,8 @@ def dash(
     board: Annotated[
         str, typer.Argument(help="mission_control, gpus, throughput or factory_floor.")
     ] = "mission_control",
-    port: Annotated[int, typer.Option(help="Where to listen.")] = 8866,
-    host: Annotated[str, typer.Option(help="This machine only, unless you say otherwise.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Where to listen.")] = PORT,
+    host: Annotated[str, typer.Option(help="This machine only, unless you say otherwise.")] = HOST,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
     """Serve a live board as a web page (voila)."""

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,6 @@ from aifactory_lab.errors import FactoryError, ModelError, TelemetryError
 from aifactory_lab.serve.champions import Source
 from aifactory_lab.serve.engines import cores
 from aifactory_lab.telemetry.sharing.announced import announce
-from aifactory_lab.telemetry.sharing.election import runtime_folder
 
 if TYPE_CHECKING:
     from aifactory_lab.serve.service import Limits
@@ -141,7 +140,7 @@ def run(
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            told.enter_context(_announced(f"{url}/metrics"))  # not before it answers: a dashboard would call it lost
+            _announce(told, f"{url}/metrics")  # not before it answers: a dashboard would call it lost
             ready(self, url)
 
     with listening, ExitStack() as told:
@@ -149,13 +148,10 @@ def run(
         Announcing(_config(Application(service))).run(sockets=[listening])
 
 
-def _announced(metrics: str) -> AbstractContextManager[None]:
-    """Tell the dashboards of this user, or nobody where there is no private folder to say it in."""
-    try:
-        runtime_folder()
-    except TelemetryError:
-        return nullcontext()
-    return announce(metrics)
+def _announce(told: ExitStack, metrics: str) -> None:
+    """Tell the dashboards of this user while the service runs; where that cannot be said, it serves all the same."""
+    with suppress(TelemetryError, OSError):
+        told.enter_context(announce(metrics))
 
 
 def _config(application: Any) -> Any:

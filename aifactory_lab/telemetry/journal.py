@@ -18,7 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +70,8 @@ def publish(event: Event) -> None:
     for listener in _LISTENERS:
         listener(event)
     if _FILES:
-        append(_FILES[-1], event)
+        with suppress(OSError):  # a full disk may cost a line of the journal, never the work that it tells of
+            append(_FILES[-1], event)
 
 
 def recent() -> list[Event]:

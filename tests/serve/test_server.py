@@ -236,3 +236,10 @@ def test_dashboards_are_told_of_an_endpoint_while_it_answers(bundle, where, tmp_
         assert announced() == [f"{server.url}/metrics"]
         assert "aifactory_requests_in_flight" in httpx.get(announced()[0]).text
     assert announced() == []
+
+
+def test_a_service_that_cannot_be_announced_serves_all_the_same(bundle, tmp_path, monkeypatch):
+    (tmp_path / "aifactory_lab").write_text("a file where the private folder should be")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with start(bundle.folder, threads=1, where="thread") as server:
+        assert httpx.get(f"{server.url}/health").json()["status"] == "ok"

@@ -23,6 +23,12 @@ def test_a_meter_tells_its_beginning_progress_and_end(tmp_path):
     assert events[-1].seconds == meter.report.seconds
 
 
+def test_a_journal_that_cannot_be_written_costs_no_work(tmp_path):
+    with journal.into(tmp_path / "no" / "such" / "folder.jsonl"), Meter("etl", unit="rows") as meter:
+        meter.count(42)
+    assert meter.report.made == 42
+
+
 def test_a_failed_block_is_told_as_failed():
     events = []
     end = journal.listen(events.append)
