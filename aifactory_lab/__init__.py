@@ -1,6 +1,6 @@
 """An AI factory you can open in JupyterLab: raw data in, measured intelligence out.
 
-The rooms, in the order that data flows: `device` → `datasets` → `etl` → `train` → `serve` → `measure`,
+The rooms, in the order that data flows: `device` → `datasets` → `etl` → `train` / `lm` → `serve` → `measure`,
 with `figures` above them and the command line on top. Rooms open when they are first entered, so
 `import aifactory_lab` costs milliseconds.
 
@@ -30,6 +30,7 @@ __all__ = [
     "figures",
     "line",
     "line_report",
+    "lm",
     "measure",
     "report",
     "roofline",

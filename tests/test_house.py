@@ -22,10 +22,11 @@ ORDER = [
     "datasets",
     "etl",
     "train",
+    "lm",
     "serve",
 ]
 TOP = ["figures", "report", "line", "line_report", "doctor", "widgets", "cells", "dash", "cli"]
-HEAVY = ("polars", "numpy", "pandas", "sklearn", "xgboost", "mlflow", "plotly", "dask", "fastapi", "pooch")
+HEAVY = ("polars", "numpy", "pandas", "sklearn", "xgboost", "mlflow", "plotly", "dask", "fastapi", "pooch", "torch", "transformers")
 
 
 def room(module: Path) -> str:

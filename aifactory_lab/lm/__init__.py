@@ -1,0 +1,50 @@
+"""Language models: a corpus becomes tokens, a small Llama, an adapter, a model that others' engines load.
+
+Rooms open when they are first entered: PyTorch and transformers are imported where they are used.
+
+>>> from aifactory_lab import lm
+>>> lm.model.shape(depth=4, vocabulary=2048).width
+128
+"""
+
+import os
+from importlib import import_module
+from typing import Any
+
+# One waiting thread that spins makes its neighbours 70 times slower on two busy cores (measured); read when the OpenMP
+# runtime is loaded, so before PyTorch is.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Everything is on this machine: the libraries shall neither ask a hub nor fork-warn about their threads.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+__all__ = [
+    "adapters",
+    "checkpoint",
+    "corpus",
+    "evaluation",
+    "finetune",
+    "flops",
+    "gguf_file",
+    "model",
+    "optimiser",
+    "pairs",
+    "pretrain",
+    "pretrained",
+    "registry",
+    "shards",
+    "slots",
+    "tokenizer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Open a room on first use (PEP 562)."""
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    msg = f"lm has no {name!r}; there are: {', '.join(__all__)}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
