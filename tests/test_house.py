@@ -26,7 +26,20 @@ ORDER = [
     "serve",
 ]
 TOP = ["figures", "report", "line", "line_report", "doctor", "widgets", "cells", "dash", "cli"]
-HEAVY = ("polars", "numpy", "pandas", "sklearn", "xgboost", "mlflow", "plotly", "dask", "fastapi", "pooch", "torch", "transformers")
+HEAVY = (
+    "polars",
+    "numpy",
+    "pandas",
+    "sklearn",
+    "xgboost",
+    "mlflow",
+    "plotly",
+    "dask",
+    "fastapi",
+    "pooch",
+    "torch",
+    "transformers",
+)
 
 
 def room(module: Path) -> str:

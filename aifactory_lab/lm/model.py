@@ -124,7 +124,7 @@ def shape(depth: int, vocabulary: int, *, context: int = 256) -> Shape:
         If depth, vocabulary or context is out of range.
     """
     if not 1 <= depth <= DEEPEST or vocabulary < 2 or context < 2:
-        msg = f"no model has depth {depth} (1 to {DEEPEST}), vocabulary {vocabulary} (from 2), context {context} (from 2)"
+        msg = f"no model has depth {depth} (1 to {DEEPEST}), vocabulary {vocabulary} , context {context}"
         raise ModelError(msg, mend="lm.model.shape(depth=4, vocabulary=2048)")
     width = HEAD * depth
     return Shape(vocabulary, depth, width, depth, depth, -(-8 * width // 3 // 32) * 32, context)
