@@ -1,8 +1,6 @@
-"""The decision line, from raw flight records to predictions per second: what `make run` runs.
+"""The decision line, from raw flight records to predictions per second.
 
-Stations stand in a row, each an artefact of the workspace: a station whose inputs did not change is reused, so a
-killed run goes on where it was and a second run starts in seconds. The line knows the order of the stations
-and what they hand on; how each works, it leaves to its room.
+It knows the order of its stations and what they hand on; how each works, it leaves to its room.
 
 >>> from aifactory_lab import line
 >>> [station.name for station in line.STATIONS]
@@ -10,17 +8,16 @@ and what they hand on; how each works, it leaves to its room.
 """
 
 import shutil
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from aifactory_lab import datasets, device, etl, roofline, serve, train
+from aifactory_lab import datasets, etl, serve, train
 from aifactory_lab.datasets import RawMaterial
-from aifactory_lab.errors import FactoryError
 from aifactory_lab.etl import contracts, quality
+from aifactory_lab.line.stations import Done, LineRun, Say, Station, silence, upto, visit
 from aifactory_lab.measure import Meter, StationReport
 from aifactory_lab.workspace import Artefact, Workspace
 
@@ -28,28 +25,12 @@ MODEL = "flights-late"
 SLO_MS = 50.0
 CONCURRENCY = 32
 LOAD_SECONDS = 4.0
-Done = Mapping[str, Artefact]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Station:
-    """One station: its name, the stations it takes from, and what fills its folder."""
+class Run(LineRun):
+    """A finished run of the decision line, with the raw material and the model's version in the registry."""
 
-    name: str
-    after: tuple[str, ...]
-    build: Callable[[Path, RawMaterial, Done], StationReport]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: an artefact and a report per station, and the model's version in the registry."""
-
-    workspace: Workspace
-    artefacts: Done
-    reports: tuple[StationReport, ...]
-    machine: roofline.Roofline
-    device: device.Device
     raw: RawMaterial
     version: int | None = None
 
@@ -62,33 +43,6 @@ class Run:
     def result(self) -> train.Result:
         """The trained model with its scores."""
         return train.Result.load(self.artefacts["train"].folder)
-
-    def frame(self, station: str, name: str) -> pl.DataFrame:
-        """Return a frame that a station left, for example ``frame("ladder", "ladder")``."""
-        return pl.read_parquet(self.artefacts[station].path(f"{name}.parquet"))
-
-    def stations(self) -> pl.DataFrame:
-        """Return one row per station: what it made, how fast, at what cost, how far from the floor."""
-        return pl.DataFrame(
-            [
-                {
-                    "station": r.station,
-                    "made": r.made,
-                    "unit": r.unit,
-                    "seconds": round(r.seconds, 2),
-                    "per second": round(r.rate),
-                    "share of floor": r.share_of_floor,
-                    "CPU-seconds": round(r.cpu_seconds, 2),
-                    "peak MiB": round(r.peak_memory_bytes / 2**20),
-                    "joules": r.joules,
-                    "joules per 1,000": r.joules_per_thousand,
-                    "dollars": r.dollars,
-                    "reused": r.reused,
-                }
-                for r in self.reports
-            ],
-            schema_overrides=dict.fromkeys(("joules", "joules per 1,000", "share of floor"), pl.Float64),
-        )
 
 
 def run(
@@ -119,39 +73,12 @@ def run(
     FactoryError
         If there is no such station, or a station refuses its inputs; finished stations are kept.
     """
-    stations, say = STATIONS[: _place(until) + 1], say or _silence
-    workspace, chosen = Workspace(root), device.current()
-    say(f"device: {chosen}")
-    machine = roofline.measured(workspace.root)
+    say = say or silence
+    stations = upto(STATIONS, until)
     material = raw or datasets.load("flights", copies=copies)
-    done: dict[str, Artefact] = {}
-    for station in stations:
-        say(f"{station.name} …")
-        done[station.name] = _visit(station, workspace, material, done, chosen)
-        say(f"  {done[station.name].report.against(machine)}")
-    reports = tuple(artefact.report.against(machine) for artefact in done.values())
-    version = _register(workspace, done["train"], say) if "train" in done else None
-    return Run(workspace, done, reports, machine, chosen, material, version)
-
-
-def _silence(text: str) -> None:
-    """Say nothing."""
-
-
-def _place(name: str) -> int:
-    names = [station.name for station in STATIONS]
-    if name not in names:
-        msg = f"there is no station {name!r}; the stations are: {', '.join(names)}"
-        raise FactoryError(msg, mend='line.run(until="serve")')
-    return names.index(name)
-
-
-def _visit(station: Station, workspace: Workspace, raw: RawMaterial, done: Done, chosen: device.Device) -> Artefact:
-    inputs = [done[name].key for name in station.after] or [raw.content_hash()]
-    params = {"device": chosen.kind}
-    return workspace.station(
-        station.name, lambda folder: station.build(folder, raw, done), inputs=inputs, params=params
-    )
+    made = visit(stations, root, material, key=material.content_hash(), say=say)
+    version = _register(made.workspace, made.artefacts["train"], say) if "train" in made.artefacts else None
+    return Run(**vars(made), raw=material, version=version)
 
 
 def _ingest(folder: Path, raw: RawMaterial, done: Done) -> StationReport:  # noqa: ARG001
