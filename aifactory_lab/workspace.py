@@ -36,7 +36,7 @@ from aifactory_lab.telemetry import journal
 VARIABLE = "AIFACTORY_WORKSPACE"
 MANIFEST = "manifest.json"
 LEDGER = "ledger.jsonl"
-STATIONS = ("datasets", "etl", "train", "serve")
+STATIONS = ("datasets", "etl", "train", "lm", "serve")
 
 
 @dataclass(frozen=True)
