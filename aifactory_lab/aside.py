@@ -47,6 +47,43 @@ def write_aside(path: Path | str) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+@contextmanager
+def folder_aside(path: Path | str) -> Iterator[Path]:
+    """Yield an empty folder to fill; on success it replaces `path`, on failure nothing is left.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "model"
+    >>> with folder_aside(target) as aside:
+    ...     _ = (aside / "weights").write_text("1 2 3")
+    >>> [path.name for path in target.parent.iterdir()], [path.name for path in target.iterdir()]
+    (['model'], ['weights'])
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, path.name)
+    mark = f"{threading.get_ident()}-{os.getpid()}"
+    aside, old = (path.with_name(f".{path.name}.partial-{word}{mark}") for word in ("", "old-"))
+    aside.mkdir()
+    try:
+        yield aside
+        _flush(aside)
+        if path.exists():  # a rename replaces no folder that holds something
+            path.rename(old)
+        aside.rename(path)
+    finally:
+        for left in (aside, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _flush(folder: Path) -> None:
+    """Have every file on the disk before the folder's name is."""
+    for file in (found for found in folder.rglob("*") if found.is_file()):
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+
+
 def sweep(folder: Path, name: str = "*") -> None:
     """Remove what killed processes left half-written in a folder; what a living one is writing stays."""
     for left in folder.glob(f".{name if name == '*' else glob.escape(name)}.partial-*"):

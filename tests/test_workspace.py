@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aifactory_lab.aside import write_aside
+from aifactory_lab.aside import folder_aside, write_aside
 from aifactory_lab.errors import WorkspaceError
 from aifactory_lab.measure import Meter
 from aifactory_lab.workspace import LEDGER, MANIFEST, VARIABLE, Workspace, content_key, default_root, files_hash
@@ -210,3 +211,14 @@ def test_manifest_lists_every_file(tmp_path):
     artefact = Workspace(tmp_path).station("smelt", builder())
     manifest = json.loads((artefact.folder / MANIFEST).read_text())
     assert sorted(manifest["files"]) == ["bar.txt", "inner/core.txt"]
+
+
+def test_folder_aside_replaces_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "model"
+    for text in ("old", "new"):
+        with folder_aside(target) as aside:
+            (aside / text).write_text(text)
+    assert [path.name for path in target.iterdir()] == ["new"]
+    with pytest.raises(FileNotFoundError), folder_aside(target) as aside:
+        shutil.copytree(target / "none", aside / "half")
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]
