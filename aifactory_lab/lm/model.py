@@ -25,6 +25,18 @@ HEAD = 32  # values per head: small models want several heads, kernels want a mu
 ROPE_THETA = 10_000.0
 NORM_EPSILON = 1e-5
 DEEPEST = 48
+# What a foreign config must not say otherwise, since the code below does not ask.
+FIXED = (
+    "model_type",
+    "head_dim",
+    "hidden_act",
+    "rms_norm_eps",
+    "rope_parameters",
+    "attention_bias",
+    "mlp_bias",
+    "tie_word_embeddings",
+)
+FOREIGN = "load it with transformers.AutoModelForCausalLM.from_pretrained(folder)"
 
 
 @dataclass(frozen=True)
@@ -89,20 +101,24 @@ class Shape:
         ModelError
             If it is not a Llama of the kind that this module computes.
         """
-        own = cls(
-            config["vocab_size"],
-            config["num_hidden_layers"],
-            config["hidden_size"],
-            config["num_attention_heads"],
-            config.get("num_key_value_heads") or config["num_attention_heads"],
-            config["intermediate_size"],
-            config["max_position_embeddings"],
-        )
-        ours = own.config()
-        differs = [k for k in ("model_type", "tie_word_embeddings", "hidden_act") if config.get(k, ours[k]) != ours[k]]
+        try:
+            own = cls(
+                config["vocab_size"],
+                config["num_hidden_layers"],
+                config["hidden_size"],
+                config["num_attention_heads"],
+                config.get("num_key_value_heads") or config["num_attention_heads"],
+                config["intermediate_size"],
+                config["max_position_embeddings"],
+            )
+        except KeyError as error:
+            msg = f"not a Llama of this house: its config of a {config.get('model_type', 'model')} has no {error}"
+            raise ModelError(msg, mend=FOREIGN) from error
+        ours, found = own.config(), _facts(config)
+        differs = [name for name in FIXED if found.get(name) not in (None, ours[name])]
         if differs:
-            msg = "not a Llama of this house: " + ", ".join(f"{name} is {config[name]!r}" for name in differs)
-            raise ModelError(msg, mend="load it with transformers.AutoModelForCausalLM.from_pretrained(folder)")
+            msg = "not a Llama of this house: " + ", ".join(f"{name} is {found[name]!r}" for name in differs)
+            raise ModelError(msg, mend=FOREIGN)
         return own
 
 
@@ -124,7 +140,7 @@ def shape(depth: int, vocabulary: int, *, context: int = 256) -> Shape:
         If depth, vocabulary or context is out of range.
     """
     if not 1 <= depth <= DEEPEST or vocabulary < 2 or context < 2:
-        msg = f"no model has depth {depth} (1 to {DEEPEST}), vocabulary {vocabulary} , context {context}"
+        msg = f"no model has depth {depth} (1 to {DEEPEST}), vocabulary {vocabulary}, context {context}"
         raise ModelError(msg, mend="lm.model.shape(depth=4, vocabulary=2048)")
     width = HEAD * depth
     return Shape(vocabulary, depth, width, depth, depth, -(-8 * width // 3 // 32) * 32, context)
@@ -296,6 +312,13 @@ def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     cosine, sine = (part.to(x.dtype) for part in turn)
     first, second = x.chunk(2, dim=-1)
     return x * cosine + torch.cat((-second, first), dim=-1) * sine
+
+
+def _facts(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config with what transformers takes where it is silent, and in the words of transformers 5."""
+    rope = {"rope_type": "default", "rope_theta": config.get("rope_theta", ROPE_THETA)}
+    rope |= config.get("rope_parameters") or config.get("rope_scaling") or {}
+    return {"tie_word_embeddings": False, "rms_norm_eps": 1e-6, **config, "rope_parameters": rope}
 
 
 def describe(shape: Shape) -> dict[str, int]:
