@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aifactory_lab.errors import DataError
 from aifactory_lab.serve import load
 from aifactory_lab.serve.clients import Clients, Plan, _arrivals
-from aifactory_lab.serve.load import LoadReport, make_bodies
+from aifactory_lab.serve.load import LoadReport, make_bodies, predictions
 from tests.serve.conftest import FEATURES
 
 LINES = st.lists(
@@ -144,8 +144,8 @@ def test_the_bodies_of_a_test_are_bounded():
             made.append(b"x" * (1 << 20))
             yield made[-1]
 
-    assert len(load._some(bodies())) == len(made) == 65
-    assert len(load._some(iter([b"x"] * 5_000))) == load.MOST_BODIES
+    assert len(predictions._some(bodies())) == len(made) == 65
+    assert len(predictions._some(iter([b"x"] * 5_000))) == predictions.MOST_BODIES
 
 
 def test_bodies_keep_gaps_as_null(flights):

@@ -1,4 +1,4 @@
-"""Load tests: what a service gives under load, in requests per second, percentiles and goodput.
+"""Load tests of predictions: what a service gives under load, in requests per second, percentiles and goodput.
 
 Goodput is the rate of requests answered well within the service-level objective (SLO); throughput alone
 flatters a server that answers late. The clients run in a process of their own (`aifactory_lab.serve.clients`).
