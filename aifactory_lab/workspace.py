@@ -34,6 +34,8 @@ from aifactory_lab.measure import StationReport
 from aifactory_lab.telemetry import journal
 
 VARIABLE = "AIFACTORY_WORKSPACE"
+CACHE_VARIABLE = "AIFACTORY_CACHE"
+CACHE = "~/.cache/aifactory_lab"
 MANIFEST = "manifest.json"
 LEDGER = "ledger.jsonl"
 STATIONS = ("datasets", "etl", "train", "lm", "serve")
@@ -177,6 +179,11 @@ def default_root() -> Path:
         return Path(asked)
     checkout = Path(__file__).parents[1]
     return (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / "workspace"
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: converted models and measurements (`AIFACTORY_CACHE`)."""
+    return Path(os.environ.get(CACHE_VARIABLE, CACHE)).expanduser()
 
 
 def content_key(name: str, inputs: Sequence[str | Path], params: Mapping[str, Any]) -> str:

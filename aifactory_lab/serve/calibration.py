@@ -27,10 +27,10 @@ import numpy as np
 
 from aifactory_lab.aside import write_text
 from aifactory_lab.errors import FactoryError, ModelError
-from aifactory_lab.serve.engines import Engine, cache_folder, candidates, cores, open_engine
+from aifactory_lab.serve.engines import Engine, candidates, cores, open_engine
 from aifactory_lab.serve.rows import Rows
 from aifactory_lab.train.bundle import Bundle
-from aifactory_lab.workspace import file_hash
+from aifactory_lab.workspace import cache_folder, file_hash
 
 SIZES = (1, 4, 16, 64, 256, 1_024, 8_192, 65_536)
 SECONDS_PER_CELL = 0.02

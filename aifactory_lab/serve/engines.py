@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,10 +23,8 @@ from aifactory_lab.aside import write_aside
 from aifactory_lab.errors import FactoryError, ModelError, require
 from aifactory_lab.serve.rows import Rows
 from aifactory_lab.train.bundle import Bundle
-from aifactory_lab.workspace import file_hash
+from aifactory_lab.workspace import cache_folder, file_hash
 
-CACHE_VARIABLE = "AIFACTORY_CACHE"
-CACHE = "~/.cache/aifactory_lab"
 Predict: TypeAlias = Callable[[Rows], Rows]
 
 
@@ -86,11 +83,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def cache_folder() -> Path:
-    """Return the folder for what can be made again: converted models and measurements (`AIFACTORY_CACHE`)."""
-    return Path(os.environ.get(CACHE_VARIABLE, CACHE)).expanduser()
 
 
 def _xgboost(bundle: Bundle, threads: int) -> Predict:
