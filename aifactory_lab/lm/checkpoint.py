@@ -29,6 +29,7 @@ from aifactory_lab.workspace import file_hash
 
 FORMAT = 1
 CARD, CONFIG, WEIGHTS, GENERATION = "card.json", "config.json", "model.safetensors", "generation_config.json"
+PARTS = ("*config.json", "[!.]*.safetensors", "tokenizer.json", "chat_template.jinja", "special_tokens_map.json")
 DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 AGAIN = "train again, or take an earlier version from the registry"
 
@@ -116,11 +117,12 @@ def load(folder: Path | str) -> Checkpoint:
 def seal(folder: Path | str, card: Mapping[str, Any]) -> dict[str, Any]:
     """Write the card of a folder whose files are all there, with their sha256; return the card.
 
-    `save` ends with it; it also makes a checkpoint of one that another library wrote.
+    `save` ends with it; it also makes a checkpoint of one that another library wrote. What else lies in the folder,
+    a log perhaps, is not sealed.
     """
     folder = Path(folder)
     (folder / CARD).unlink(missing_ok=True)
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    files = sorted(path for pattern in PARTS for path in folder.glob(pattern))
     sealed = {**card, "format": FORMAT, "sha256": {path.name: file_hash(path) for path in files}}
     write_text(folder / CARD, json.dumps(sealed, indent=1))
     return sealed
