@@ -1,0 +1,85 @@
+"""A small corpus from the standard library, and what is made of it: a tokenizer, shards, a tiny trained checkpoint."""
+
+import contextlib
+import sysconfig
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import polars as pl
+import pytest
+import torch
+
+from aifactory_lab.lm import checkpoint as checkpoints
+from aifactory_lab.lm import model, shards, tokenizer
+
+STEPS, BATCH, CONTEXT = 80, 8, 64
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def documents() -> pl.DataFrame:
+    """Thirty-odd modules of the standard library, half a megabyte; every eighth is held out."""
+    paths = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[::6]
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    return pl.DataFrame(
+        {
+            "id": [path.stem for path in paths],
+            "path": [str(path) for path in paths],
+            "kind": "code",
+            "split": ["train" if number % 8 else "valid" for number in range(len(paths))],
+            "text": texts,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def words(documents) -> tokenizer.Tokenizer:
+    """A tokenizer of 512 tokens."""
+    return tokenizer.train(documents.filter(pl.col("split") == "train")["text"], vocabulary=512)
+
+
+@pytest.fixture(scope="session")
+def packed(documents, words, tmp_path_factory) -> shards.Shards:
+    """The documents as shards."""
+    return shards.write(documents, words, tmp_path_factory.mktemp("shards"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(packed, words, tmp_path_factory) -> checkpoints.Checkpoint:
+    """A model of 140,000 parameters that has seen 40,000 tokens (about 3 CPU-seconds): it has opinions of its own."""
+    llama = model.Llama(model.shape(2, words.vocabulary, context=CONTEXT), seed=1)
+    optimiser = torch.optim.AdamW(llama.parameters(), lr=5e-3)
+    for step in range(STEPS):
+        optimiser.zero_grad()
+        llama.loss(*packed.batch("train", step, batch=BATCH, context=CONTEXT, seed=0)).backward()
+        optimiser.step()
+    return checkpoints.save(tmp_path_factory.mktemp("checkpoint"), llama, words, {"title": "tiny"})
+
+
+@pytest.fixture
+def llama_cpp() -> Iterator[Callable[..., httpx.Client]]:
+    """Start llama.cpp's own server on a GGUF file; a client of it comes back."""
+    import xllamacpp
+
+    servers = []
+    with contextlib.ExitStack() as clients:
+
+        def start(path: Path, *adapters: Path) -> httpx.Client:
+            params = xllamacpp.CommonParams()
+            params.model.path = str(path)
+            params.hostnames, params.port = ["127.0.0.1"], 0
+            params.n_ctx, params.n_parallel, params.warmup = 256, 1, False
+            params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+            # By default llama.cpp rounds what it remembers to 16 bits; these tests compare numbers.
+            params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0) for adapter in adapters]
+            servers.append(xllamacpp.Server(params))
+            return clients.enter_context(httpx.Client(base_url=servers[-1].listening_address, timeout=60))
+
+        yield start
+    servers.clear()
