@@ -97,6 +97,15 @@ _ALL = (
     ),
     Metric("goodput", "requests within the SLO", "/s", "rate"),
     Metric("good_share", "share within the SLO", "%", top=100.0),
+    # trainings of language models
+    Metric("loss", "training loss, nats per token", ""),
+    Metric("bits_per_byte", "bits per byte of held-out text", ""),
+    Metric("mfu", "share of the peak FLOP/s", "%", top=100.0),
+    Metric("learning_rate", "learning rate", ""),
+    Metric("progress", "done", "%", top=100.0),
+    Metric("eta", "time left", "s"),
+    Metric("steps", "steps taken", "", "counter"),
+    Metric("tokens", "tokens seen", "", "counter"),
     # stations of the factory
     Metric("rate", "made", "/s", "rate"),
     Metric("made", "made so far", "", "counter"),
@@ -117,3 +126,4 @@ GPU = _between("busy", "dram_active")
 HOST = ("busy", "memory_used", "memory_total", "power", "energy", "temperature", *_between("load", "network_tx"))
 SERVICE = _between("requests_rate", "good_share")
 STATION = ("rate", "made", "active", "waiting", "seconds", "joules", "floor_share")
+TRAINING = ("loss", "bits_per_byte", "tokens_rate", "mfu", "learning_rate", "progress", "eta", "steps", "tokens")

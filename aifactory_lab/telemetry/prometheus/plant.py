@@ -18,7 +18,7 @@ from aifactory_lab.telemetry.prometheus.devices import Found, Place, Told, ident
 from aifactory_lab.telemetry.prometheus.plant_names import UP, name_of, told
 from aifactory_lab.telemetry.readings import Entity, Kind
 
-KINDS: tuple[Kind, ...] = ("gpu", "mig", "host", "worker", "service", "station")
+KINDS: tuple[Kind, ...] = ("gpu", "mig", "host", "worker", "service", "station", "training")
 
 
 def read(samples: Told, place: Place) -> Found:

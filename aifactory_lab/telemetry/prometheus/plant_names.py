@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from aifactory_lab.telemetry.metrics import GPU, HOST, METRICS, SERVICE, STATION
+from aifactory_lab.telemetry.metrics import GPU, HOST, METRICS, SERVICE, STATION, TRAINING
 from aifactory_lab.telemetry.prometheus.device_names import DCGM
 from aifactory_lab.telemetry.readings import Entity, Kind
 
@@ -46,6 +46,7 @@ METRICS_OF: Mapping[Kind, tuple[str, ...]] = {
     "worker": tuple(dict.fromkeys((*GPU, *HOST))),
     "service": SERVICE,
     "station": STATION,
+    "training": TRAINING,
 }
 
 

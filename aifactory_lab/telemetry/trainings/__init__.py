@@ -1,0 +1,36 @@
+"""Trainings that are watched: a log that each writes, what can be read from it, and a source that boards follow.
+
+>>> from aifactory_lab.telemetry import trainings
+>>> trainings.Step(step=1, steps=10, tokens=1024, loss=7.6, learning_rate=1e-3).loss
+7.6
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aifactory_lab.telemetry.trainings.entries import Sample, Score, Step
+    from aifactory_lab.telemetry.trainings.found import newest
+    from aifactory_lab.telemetry.trainings.log import TrainingLog
+    from aifactory_lab.telemetry.trainings.source import TrainingSource
+    from aifactory_lab.telemetry.trainings.training import Training, read
+
+_HOMES = {
+    "Sample": "entries",
+    "Score": "entries",
+    "Step": "entries",
+    "Training": "training",
+    "TrainingLog": "log",
+    "TrainingSource": "source",
+    "newest": "found",
+    "read": "training",
+}
+__all__ = ["Sample", "Score", "Step", "Training", "TrainingLog", "TrainingSource", "newest", "read"]
+
+
+def __getattr__(name: str) -> Any:
+    """Open a part on first use (PEP 562)."""
+    if name in _HOMES:
+        return getattr(import_module(f"aifactory_lab.telemetry.trainings.{_HOMES[name]}"), name)
+    msg = f"telemetry.trainings has no {name!r}; there are: {', '.join(__all__)}"
+    raise AttributeError(msg)

@@ -1,0 +1,67 @@
+"""Which trainings run on this machine: each announces its log while it runs, and leaves word where the last one was.
+
+The manner is that of `sharing.announced`, in a folder that only this user can enter: what a killed process left is
+swept, and a training that has ended is found as the last one until another begins.
+
+>>> import tempfile
+>>> folder = tempfile.mkdtemp()
+>>> newest(folder) is None
+True
+>>> with announce("/runs/1/training.jsonl", folder):
+...     print(running(folder))
+[PosixPath('/runs/1/training.jsonl')]
+>>> running(folder)
+[]
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aifactory_lab.aside import write_text
+from aifactory_lab.telemetry.sharing import announced
+from aifactory_lab.telemetry.sharing.election import runtime_folder
+
+FOLDER = "trainings"
+LAST = "last"  # not *.json: the sweep of announcements leaves it
+
+
+@contextmanager
+def announce(log: Path | str, folder: Path | str | None = None) -> Iterator[None]:
+    """Say that a training writes `log` while the block runs.
+
+    Raises
+    ------
+    TelemetryError
+        If the folder is not private.
+    """
+    kept = _folder(folder)
+    write_text(kept / LAST, str(log))
+    with announced.announce(str(log), kept):
+        yield
+
+
+def running(folder: Path | str | None = None) -> list[Path]:
+    """Return the logs of the trainings that run now, oldest first."""
+    return [Path(path) for path in announced.announced(_folder(folder))]
+
+
+def newest(folder: Path | str | None = None) -> Path | None:
+    """Return the log of the training that began last among those that run, else of the last one that did.
+
+    Raises
+    ------
+    TelemetryError
+        If the folder is not private.
+    """
+    if logs := running(folder):
+        return logs[-1]
+    try:
+        last = Path((_folder(folder) / LAST).read_text())
+    except (OSError, UnicodeDecodeError):
+        return None
+    return last if last.is_file() else None
+
+
+def _folder(folder: Path | str | None) -> Path:
+    return runtime_folder(Path(folder) if folder is not None else runtime_folder() / FOLDER)
