@@ -106,7 +106,28 @@ AZURE = Entry(
         ("GeneratedTokens", "tokens of the answer"),
     ),
 )
-ENTRIES = {entry.name: entry for entry in (FLIGHTS, TAXI, AZURE)}
+AZURE_CODE = Entry(
+    "azure-llm-code",
+    "Requests to a code-completion service at Azure, 2023-11-16: when, and how many tokens",
+    AZURE.licence,
+    AZURE.source,
+    files=(
+        (
+            "requests",
+            # The publisher gives no checksum, and nobody here has the file: only its size is known.
+            RemoteFile(
+                "AzureLLMInferenceTrace_code.csv",
+                f"https://raw.githubusercontent.com/Azure/AzurePublicDataset/{AZURE_COMMIT}/data/"
+                "AzureLLMInferenceTrace_code.csv",
+                bytes=320_117,
+            ),
+        ),
+    ),
+    rows=8_819,
+    about=AZURE.about,
+    columns=AZURE.columns,
+)
+ENTRIES = {entry.name: entry for entry in (FLIGHTS, TAXI, AZURE, AZURE_CODE)}
 
 
 def entry(name: str) -> Entry:

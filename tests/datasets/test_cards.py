@@ -129,6 +129,7 @@ def test_the_catalogue_counts_what_is_here(monkeypatch, tmp_path):
         "flights": "vendored",
         "taxi": "remote",
         "azure-llm": "remote",
+        "azure-llm-code": "remote",
     }
 
 
