@@ -106,7 +106,7 @@ class Follower:
             if (found := entry(line)) is not None:
                 self.version += 1
                 self.heard = max(self.heard, float(found.time))
-                self._take(found)
+                self.take(found)
         return self.version != before
 
     @property
@@ -173,7 +173,7 @@ class Follower:
         self._place = (found.st_ino, place + len(whole))
         yield from whole.splitlines()
 
-    def _take(self, found: Entry) -> None:
+    def take(self, found: Entry) -> None:
         if isinstance(found, Begun):
             self.begun, self.ended, self._taken_up = found, None, False
             if found.after is not None:
