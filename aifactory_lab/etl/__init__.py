@@ -1,4 +1,4 @@
-"""ETL: raw records become features, as lazy Polars recipes that run on CPU, GPU and clusters.
+"""ETL: raw records become features, raw text becomes curated text: lazy Polars queries for CPU, GPU and clusters.
 
 >>> import tempfile
 >>> from aifactory_lab import datasets, etl
@@ -17,16 +17,16 @@ from aifactory_lab.etl.features import FeatureSpec
 from aifactory_lab.etl.recipes import Recipe
 
 if TYPE_CHECKING:
-    from aifactory_lab.etl import quality
+    from aifactory_lab.etl import curation, quality
     from aifactory_lab.etl.translation import gpu_check
 
-__all__ = ["FeatureSpec", "Recipe", "contracts", "gpu_check", "quality", "recipes", "run"]
+__all__ = ["FeatureSpec", "Recipe", "contracts", "curation", "gpu_check", "quality", "recipes", "run"]
 
 
 def __getattr__(name: str) -> Any:
     """Open on first use (PEP 562) what a run of a recipe does not need."""
-    if name == "quality":
-        return import_module("aifactory_lab.etl.quality")
+    if name in ("curation", "quality"):
+        return import_module(f"aifactory_lab.etl.{name}")
     if name == "gpu_check":
         return import_module("aifactory_lab.etl.translation").gpu_check
     msg = f"etl has no {name!r}; there are: {', '.join(__all__)}"
