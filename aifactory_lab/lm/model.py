@@ -132,7 +132,7 @@ def shape(depth: int, vocabulary: int, *, context: int = 256) -> Shape:
     Parameters
     ----------
     depth
-        Layers, 1 to 48: with 2,048 tokens 4 is 1.1 million parameters, 7 is 4.6, 9 is 9.2.
+        Layers, 1 to 48: with 2,048 tokens 4 is 1.1 million parameters, 7 is 4.7, 9 is 9.6.
 
     Raises
     ------
