@@ -20,6 +20,7 @@ import polars as pl
 from aifactory_lab import datasets
 from aifactory_lab.errors import require
 from aifactory_lab.etl import recipes
+from aifactory_lab.etl.curation import queries
 from aifactory_lab.etl.recipes import Recipe
 
 DEVICE_BYTES = 80 << 30  # of the GPUs planned for; decides only how tables are cut into partitions
@@ -94,7 +95,25 @@ REWRITES = (
         "unhashable type: 'list'",
         "pl.concat of both sides, sort by time, forward_fill().over(key), filter",
     ),
-    Rewrite("str.replace with a regular expression", "not supported for replace", "literal=True, or str.extract"),
+    Rewrite(
+        "str.replace with a regular expression",
+        "not supported for replace",
+        "literal=True, or str.extract; for every match, Series.str.replace of cudf itself",
+    ),
+    Rewrite(
+        "str.extract_all",
+        "<Name.ExtractAll:",
+        "str.extract or str.count_matches; for every match, Series.str.findall of cudf itself",
+    ),
+    Rewrite("str.normalize", "<Name.Normalize:", "before the query, on the host; plain ASCII needs none"),
+    Rewrite(
+        "count_matches of a line feed, literal=True", "Unsupported regex \\ for GPU engine", 'count_matches(r"\\n")'
+    ),
+    Rewrite(
+        "a regular expression with look-around, inline flags, \\p{…} or 1,000 repeats",
+        "Unsupported regex",
+        "classes such as [^\\W\\d_]; a line feed put before the text instead of (?m)^; x{500}x{500}",
+    ),
     Rewrite("str.split", "<Name.Split:", "str.split_exact(by, n), or str.extract"),
     Rewrite("tail", "negative slices", "sort descending, then head"),
     Rewrite("list.mean and the like", "name=ListFunction", "aggregate before the values become a list"),
@@ -143,12 +162,14 @@ def gpu_check(query: Recipe | pl.LazyFrame, *, ranks: int = 0) -> list[str]:
 
 
 def check_all(ranks: Sequence[int] = RANKS) -> pl.DataFrame:
-    """Check every recipe of the house: columns recipe, ranks, unsupported (one text per node), verdict."""
-    rows = [(recipe(), count) for recipe in RECIPES for count in ranks]
-    found = [gpu_check(recipe, ranks=count) for recipe, count in rows]
+    """Check every recipe and every query of curation: recipe, ranks, unsupported (one text per node), verdict."""
+    queried: dict[str, Recipe | pl.LazyFrame] = {recipe().name: recipe() for recipe in RECIPES}
+    queried |= {f"curation: {name}": query for name, query in queries.queries().items()}
+    rows = [(name, count) for name in queried for count in ranks]
+    found = [gpu_check(queried[name], ranks=count) for name, count in rows]
     return pl.DataFrame(
         {
-            "recipe": [recipe.name for recipe, _ in rows],
+            "recipe": [name for name, _ in rows],
             "ranks": [max(1, count) for _, count in rows],
             "unsupported": pl.Series(found, dtype=pl.List(pl.String)),
             "verdict": [_verdict(texts) for texts in found],

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from aifactory_lab import datasets
 from aifactory_lab.etl import translation as room
+from aifactory_lab.etl.curation.queries import queries
 from aifactory_lab.etl.translation import ONE_GPU, REWRITES, check_all, gpu_check
 
 pytestmark = pytest.mark.rapids
@@ -36,7 +37,7 @@ def test_every_step_alone_can_be_looked_at_on_a_gpu():
 def test_the_verdict_on_all_recipes_is_a_frame():
     frame = check_all()
     assert frame.columns == ["recipe", "ranks", "unsupported", "verdict"]
-    assert frame["ranks"].to_list() == [1, 2, 8] * len(room.RECIPES)
+    assert frame["ranks"].to_list() == [1, 2, 8] * (len(room.RECIPES) + len(queries()))
     assert set(frame["verdict"]) == {"translates to cuDF"}
 
 
@@ -103,6 +104,10 @@ def plain(f: pl.LazyFrame, folder: Path) -> pl.LazyFrame:
 
 def sunk(f: pl.LazyFrame, folder: Path) -> pl.LazyFrame:
     return f.sink_parquet(folder / "y.parquet", lazy=True)
+
+
+def two_lines() -> pl.Expr:
+    return pl.concat_str("origin", "dest", separator="\n")
 
 
 CASES = (
@@ -230,6 +235,33 @@ CASES = (
         "str.replace with a regular expression",
         lambda f, _: f.select("i", t=col("time_hour").str.replace_all("[Z]", "")),
         lambda f, _: f.select("i", t=col("time_hour").str.replace_all("Z", "", literal=True)),
+    ),
+    Case(
+        "str.extract_all",
+        lambda f, _: f.select("i", t=col("time_hour").str.extract_all("[0-9]+")),
+        lambda f, _: f.select("i", t=col("time_hour").str.extract("([0-9]+)")),
+        same=False,  # a list, and its first item
+    ),
+    Case(
+        "str.normalize",
+        lambda f, _: f.select("i", t=col("time_hour").str.normalize("NFC")),
+        lambda f, _: f.select("i", t=col("time_hour")),
+    ),
+    Case(
+        "count_matches of a line feed, literal=True",
+        lambda f, _: f.select(
+            "i", n=pl.concat_str("origin", "dest", separator="\n").str.count_matches("\n", literal=True)
+        ),
+        lambda f, _: f.select("i", n=pl.concat_str("origin", "dest", separator="\n").str.count_matches(r"\n")),
+    ),
+    Case(
+        "a regular expression with look-around, inline flags, \\p{…} or 1,000 repeats",
+        lambda f, _: f.select("i", n=col("dest").str.count_matches(r"\p{L}"), h=col("dest").str.contains(r"(?m)^A")),
+        lambda f, _: f.select(
+            "i",
+            n=col("dest").str.count_matches(r"[^\W\d_]"),
+            h=pl.concat_str(pl.lit("\n"), "dest").str.contains(r"\nA"),
+        ),
     ),
     Case(
         "str.split",

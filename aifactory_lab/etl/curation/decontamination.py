@@ -38,7 +38,7 @@ def passages(found: pl.LazyFrame) -> pl.LazyFrame:
     Parameters
     ----------
     found
-        place, row, piece; sorted by place.
+        place (in order within a row), row, piece.
     """
     frame = found.select("place", "row", one=pl.col("piece").hash(0))
     for name, head, tail, length in (
@@ -49,11 +49,11 @@ def passages(found: pl.LazyFrame) -> pl.LazyFrame:
         ("passage", "twelve", "one", 12),
     ):
         frame = frame.with_columns((pl.col(head) * _power(length) + _ahead(tail, length)).alias(name))
-    return frame.filter(_ahead("row", WORDS - 1) == pl.col("row")).select("row", "passage")
+    return frame.filter(pl.col("passage").is_not_null()).select("row", "passage")  # none reaches past a text's end
 
 
 def _ahead(name: str, places: int) -> pl.Expr:
-    return pl.col(name).shift(-places)
+    return pl.col(name).shift(-places).over("row", order_by="place")
 
 
 def _power(exponent: int) -> pl.Expr:

@@ -30,7 +30,7 @@ def tags(documents: pl.LazyFrame) -> pl.LazyFrame:
     stops = lower.count_matches(STOP_WORDS).cast(pl.Float64)
     words = MEASURES["words"]
     share = stops / pl.max_horizontal(words, pl.lit(1.0))
-    quotes = r"(?:^|:[^\S\n]*\n)\s*[ruRU]?(?:\"\"\"|''')"
+    quotes = r"""(?:^|:[^\S\n]*\n)\s*[ruRU]?(?:["]{3}|[']{3})"""
     return documents.select(
         "row",
         *(MEASURES[name].cast(pl.Int64).alias(name) for name in ("characters", "lines", "words")),
