@@ -25,6 +25,7 @@ HEAD = 32  # values per head: small models want several heads, kernels want a mu
 ROPE_THETA = 10_000.0
 NORM_EPSILON = 1e-5
 DEEPEST = 48
+WRITTEN_OUT = 1024  # tokens up to which attention's scores may all stand in memory
 # What a foreign config must not say otherwise, since the code below does not ask.
 FIXED = (
     "model_type",
@@ -182,10 +183,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
         """Attend within one sequence from its start."""
-        q, k, v = self.project(x, turn)
-        grouped = self.shape.kv_heads != self.shape.heads
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
-        return self.join(mixed)
+        return self.join(attend(*self.project(x, turn)))
 
     def join(self, mixed: Tensor) -> Tensor:
         """Put the heads side by side again and project."""
@@ -297,6 +295,22 @@ class Llama(nn.Module):
         """Return the mean cross-entropy in nats per token; targets of -100 do not count."""
         logits = self(ids).float()
         return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Return each token's mixture of the values so far, (batch, heads, tokens, head); keys may have fewer heads.
+
+    PyTorch's fused kernel, but for bfloat16 on a CPU: there its backward pass is slow, and the same written out as two
+    products takes less than half the time (4.6 against 10.8 ms for 4 × 4 heads of 256 tokens, forward and backward).
+    """
+    tokens = q.shape[-2]
+    if q.dtype != torch.bfloat16 or q.device.type != "cpu" or tokens > WRITTEN_OUT:
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=k.shape[1] != q.shape[1])
+    if k.shape[1] != q.shape[1]:
+        k, v = (part.repeat_interleave(q.shape[1] // part.shape[1], dim=1) for part in (k, v))
+    future = torch.full((tokens, tokens), -math.inf, dtype=q.dtype).triu(1)
+    scores = torch.baddbmm(future, (q * q.shape[-1] ** -0.5).flatten(0, 1), k.flatten(0, 1).transpose(1, 2))
+    return torch.bmm(scores.softmax(-1), v.flatten(0, 1)).view(q.shape)
 
 
 def turns(shape: Shape, *, theta: float = ROPE_THETA) -> tuple[Tensor, Tensor]:
