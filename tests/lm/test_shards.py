@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import tokenizers
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import DataError
@@ -52,6 +52,7 @@ def test_more_tokens_than_two_bytes_can_count(tmp_path):
     assert written.tokens("valid") == len(written.valid) == 0
 
 
+@settings(deadline=None)
 @given(
     windows=st.integers(1, 40),
     context=st.integers(1, 17),
@@ -72,6 +73,7 @@ def test_an_epoch_shows_every_token_once(tmp_path_factory, windows, context, spa
     assert sorted(first) == list(range(min(first), min(first) + windows * context, context))
 
 
+@settings(deadline=None)
 @given(step=st.integers(0, 500), batch=st.integers(1, 5), ranks=st.integers(1, 4), seed=st.integers(0, 9))
 def test_ranks_together_see_what_one_would(packed, step, batch, ranks, seed):
     alone = packed.batch("train", step, batch=batch * ranks, context=16, seed=seed)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
@@ -26,6 +26,7 @@ TALK = [
 ]
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_every_text_comes_back_and_never_ends_by_itself(text):
     ids = SMALL.encode(text)
@@ -33,11 +34,13 @@ def test_every_text_comes_back_and_never_ends_by_itself(text):
     assert all(0 <= number < SMALL.vocabulary and number != SMALL.end for number in ids)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_lengths_are_the_bytes_of_each_token(text):
     assert SMALL.lengths[SMALL.encode(text)].sum() == len(text.encode())
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=4))
 def test_many_are_encoded_as_each_is(texts):
     assert SMALL.encode_batch(texts) == [SMALL.encode(text) for text in texts]
