@@ -12,7 +12,7 @@ NOTEBOOKS = sorted(dash.folder().glob("*.ipynb"))
 
 
 def test_every_board_has_its_page():
-    assert dash.boards() == ["factory_floor", "gpus", "mission_control", "throughput"]
+    assert dash.boards() == ["factory_floor", "gpus", "mission_control", "throughput", "training"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ every tenth of the way and no carriage return. It does not know how the training
 ...     log.step(Step(step=5, steps=10, tokens=5_120, loss=6.5, learning_rate=1e-3, tokens_rate=8_000.0, mfu=33.1))
 ...     log.score("bits_per_byte", 2.5, step=5)
 doctest: step 5 of 10, 5,120 tokens, loss 6.5, 8 ktokens/s, MFU 33.1 %
-doctest: held-out bits per byte 2.5 (gzip 1.92)
+doctest: held-out bits per byte 2.5 (above gzip 1.92)
 doctest: finished at step 5 of 10, 5,120 tokens, loss 6.5, held-out bits per byte 2.5
 """
 
@@ -205,7 +205,7 @@ def figures(story: Follower) -> list[tuple[str, str, str]]:
     return [
         ("tokens", f"{last.tokens:,}" if last else "–", f"of {planned:,}" if planned else ""),
         ("loss, smoothed", f"{loss[-1]:.3f}" if len(loss) else "–", "nats per token"),
-        ("bits per byte", f"{held.value:.3f}" if held else "–", _baselines(story)),
+        ("bits per byte", f"{held.value:.3f}" if held else "–", account.standing(story)),
         ("speed", rate, ""),
         ("MFU", f"{last.mfu:.3g} %" if last and last.mfu is not None else "–", f"of {peak}" if peak else ""),
     ]
@@ -215,7 +215,7 @@ def scored(story: Follower, score: Score) -> str:
     """Return a score in words, the held-out bits per byte beside its baselines."""
     if score.name != account.HELD_OUT:
         return f"{score.name.replace('_', ' ')} {score.value:.4g}"
-    beside = _baselines(story)
+    beside = account.standing(story)
     return f"held-out bits per byte {score.value:.4g}" + (f" ({beside})" if beside else "")
 
 
@@ -229,11 +229,6 @@ def duration(seconds: float) -> str:
     if whole < 100:
         return f"{whole} s"
     return f"{round(whole / 60)} min" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def _baselines(story: Follower) -> str:
-    found = sorted(story.baselines.values(), key=lambda one: -one.value)
-    return ", ".join(f"{one.name.replace('_', ' ')} {one.value:.3g}" for one in found)
 
 
 def _reached(story: Follower) -> str:

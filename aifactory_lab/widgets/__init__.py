@@ -1,11 +1,11 @@
-"""Live boards in a notebook: GPUs, throughput, the factory floor, and all of them on one page.
+"""Live boards in a notebook: GPUs, throughput, the factory floor, all of them on one page, and a training.
 
 A board draws in the browser what samplers read in threads, and goes on while a cell computes. Nothing in the house
 imports this room; it computes nothing that a figure or a test could want.
 
 >>> from aifactory_lab import widgets
 >>> widgets.__all__
-['Board', 'FactoryFloor', 'GpuBoard', 'MissionControl', 'ThroughputBoard']
+['Board', 'FactoryFloor', 'GpuBoard', 'MissionControl', 'ThroughputBoard', 'TrainingBoard']
 """
 
 from importlib import import_module
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aifactory_lab.widgets.gpus import GpuBoard
     from aifactory_lab.widgets.mission import MissionControl
     from aifactory_lab.widgets.throughput import ThroughputBoard
+    from aifactory_lab.widgets.training import TrainingBoard
 
 _HOMES = {
     "Board": "board",
@@ -24,8 +25,9 @@ _HOMES = {
     "GpuBoard": "gpus",
     "MissionControl": "mission",
     "ThroughputBoard": "throughput",
+    "TrainingBoard": "training",
 }
-__all__ = ["Board", "FactoryFloor", "GpuBoard", "MissionControl", "ThroughputBoard"]
+__all__ = ["Board", "FactoryFloor", "GpuBoard", "MissionControl", "ThroughputBoard", "TrainingBoard"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,8 @@ cell computes. Slow things ride on these messages when they changed:
     ``[{"id", "severity", "entity", "text", "since", "cleared"}]``.
 ``output``
     What the plant draws and makes: see `telemetry.output.Output.words`.
+``training``
+    How a training stands, its curves, scores and samples: see `telemetry.trainings.account.words`.
 ``absent``
     ``[{"role", "reason", "mend"}]``: what cannot be shown, and why.
 
@@ -58,7 +60,7 @@ class Board(anywidget.AnyWidget):
     feeds
         What is drawn: pairs of a role and a sampler.
     panels
-        Which of `PANELS`, from top to bottom.
+        Which of `PANELS`, from top to bottom, or ``"training"``, which has its own axis.
     quiet
         Samplers whose snapshots the board looks at without drawing them.
     slow

@@ -101,6 +101,15 @@ class Found:
         source.services += [one for role, one in self.feeds if role == "service" and one not in source.services]
         return {"bands": lambda: bands(source)} | ({"floor": source.flow} if drawn else {})
 
+    def training(self, given: Source | Sampler) -> Sampler:
+        """Add a training, sampled once for all boards that show it."""
+        if isinstance(given, Sampler):
+            sampler = holding.hold_given(self.viewer, given)
+        else:
+            sampler = holding.hold(self.viewer, given.key, lambda: given)
+        self.feeds.append(("training", sampler))
+        return sampler
+
     def endpoints(self, *, slo_ms: float) -> None:
         """Add every endpoint that is or will be announced on this machine."""
         from aifactory_lab.telemetry.prometheus.source import PrometheusSource

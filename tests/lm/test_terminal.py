@@ -69,7 +69,7 @@ def in_terminal(folder, **environment) -> str:
 def test_a_terminal_gets_one_picture_with_numbers_and_sample(tmp_path):
     drawn = in_terminal(tmp_path)
     last = drawn[drawn.rindex("Llama [4 layers]") :]
-    for part in ("100%", "finished", "40,960", "of 40,960", "1.700", "gzip 1.92", "33.1 %", "of 190 GFLOP/s"):
+    for part in ("100%", "finished", "40,960", "of 40,960", "1.700", "below gzip 1.92", "33.1 %", "of 190 GFLOP/s"):
         assert part in last
     assert "def area(width[0]):" in last
     assert "\x1b[1A" in drawn or "\x1b[?25l" in drawn
@@ -80,7 +80,7 @@ def test_ci_gets_plain_lines_even_in_a_terminal(tmp_path):
     assert len(lines) == 12
     assert lines[0].startswith("Llama [4 layers]: step 4 of 40, 4,096 tokens, loss ")
     assert lines[0].endswith("8 ktokens/s, MFU 33.1 %, 36 s left")
-    assert lines[-2] == "Llama [4 layers]: held-out bits per byte 1.7 (gzip 1.92)"
+    assert lines[-2] == "Llama [4 layers]: held-out bits per byte 1.7 (below gzip 1.92)"
     assert "finished at step 40 of 40" in lines[-1]
     assert not any("\x1b" in line for line in lines)
 

@@ -9,7 +9,7 @@ Boards do no maths, so it is done here, the same for a board, a figure and a ter
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,10 +77,10 @@ def curves(steps: Sequence[Step]) -> dict[str, list[float | None]]:
 
 def words(log: Follower) -> dict[str, Any]:
     """Return everything about a training that changes slower than its readings, as JSON."""
-    begun, last = log.begun, log.last
+    begun, steps = log.begun, list(log.steps)  # a copy: the sampler's thread may add to it meanwhile
     if begun is None:
         return {}
-    state, reason = log.state()
+    last, (state, reason) = steps[-1] if steps else None, log.state()
     planned = begun.facts.get("tokens") or (last.tokens * last.steps // last.step if last and last.step else None)
     return {
         "title": begun.title,
@@ -94,8 +94,11 @@ def words(log: Follower) -> dict[str, Any]:
         "planned": planned,
         "heard": round(log.heard, 1),
         "peak": flops(begun.facts.get("peak_flops")),
-        "curves": curves(log.steps),
+        "took": round(max(0.0, log.heard - begun.time), 1),
+        "typical": {"rate": _median(one.tokens_rate for one in steps), "mfu": _median(one.mfu for one in steps)},
+        "curves": curves(steps),
         "scores": scores(log),
+        "standing": standing(log),
         "baselines": [[name.replace("_", " "), _short(one.value)] for name, one in log.baselines.items()],
         "samples": [
             {"step": one.step, "tokens": log.tokens_at(one.step), "text": one.text[:MOST_LETTERS]}
@@ -115,6 +118,22 @@ def _score(name: str, found: Sequence[Score], log: Follower) -> dict[str, Any]:
     label = "held-out bits per byte" if name == HELD_OUT else name.replace("_", " ")
     tokens = [log.tokens_at(one.step or 0) for one in found]
     return {"name": name, "label": label, "tokens": tokens, "values": [_short(one.value) for one in found]}
+
+
+def standing(log: Follower) -> str:
+    """Return how the held-out bits per byte stand beside the baselines: ``"below gzip 1.92, above xz 1.66"``."""
+    found = next((one.value for one in reversed(log.scores) if one.name == HELD_OUT), None)
+    ordered = sorted(log.baselines.values(), key=lambda one: -one.value)
+    if found is None:
+        return baselines(ordered)
+    beaten = baselines([one for one in ordered if found < one.value])
+    others = baselines([one for one in ordered if not found < one.value])
+    return "; ".join(f"{word} {names}" for word, names in (("below", beaten), ("above", others)) if names)
+
+
+def baselines(found: Sequence[Score]) -> str:
+    """Return scores in words: ``"gzip 1.92, xz 1.66"``."""
+    return ", ".join(f"{one.name.replace('_', ' ')} {one.value:.3g}" for one in found)
 
 
 def facts(given: Mapping[str, Any]) -> dict[str, str]:
@@ -140,6 +159,11 @@ def _said(label: str, value: Any) -> str:
     if label == FACTS["peak_flops"]:
         return flops(value) or str(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return _short(float(np.median(known))) if known else None
 
 
 def _floats(values: Any) -> NDArray[np.float64]:

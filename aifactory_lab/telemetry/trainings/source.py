@@ -51,6 +51,7 @@ class TrainingSource(Source):
         self.key = "training" if self.path is None else f"training {self.path}"
         self._folder = folder
         self.log: Follower | None = None
+        self._said: tuple[Any, dict[str, Any]] = (None, {})
 
     def open(self) -> Layout:
         """Look for the training; none yet is no error."""
@@ -84,7 +85,12 @@ class TrainingSource(Source):
 
     def words(self) -> dict[str, Any]:
         """Return the curves, scores, samples and state for a board; nothing while there is no training."""
-        return account.words(self.log) if self.log is not None else {}
+        if self.log is None:
+            return {}
+        now = (self.log.path, self.log.version, self.log.state(), self.log.stale())
+        if now != self._said[0]:
+            self._said = (now, account.words(self.log))
+        return self._said[1]
 
     def _look(self) -> None:
         path = self.path

@@ -174,6 +174,7 @@ class Follower:
         yield from whole.splitlines()
 
     def take(self, found: Entry) -> None:
+        """Take in one entry: a listener's, where the file need not be read."""
         if isinstance(found, Begun):
             self.begun, self.ended, self._taken_up = found, None, False
             if found.after is not None:

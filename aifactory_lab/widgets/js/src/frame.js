@@ -32,6 +32,7 @@ export class Frame {
 
   paint() {
     const { view, feeds, store } = this.board;
+    show(this.windows.element, this.board.panels.some((panel) => !panel.untimed));
     this.windows.update(view.zoom ? null : view.window);
     this.pause.update(view.paused !== null, view.paused !== null ? "Resume" : "Pause");
     this.table.update(view.table);
@@ -72,7 +73,8 @@ export class Frame {
 
   #notes(feeds) {
     const notes = feeds.flatMap((feed) => [...feed.notes, feed.error].filter(Boolean).map((text) => text.split("\n")[0]));
-    return [...new Set(notes)].filter((text) => !this.dismissed.has(text) && !text.startsWith("no data for"));
+    const { training } = this.board.store.extras; // its panel says why it ended
+    return [...new Set(notes)].filter((text) => text !== training?.reason).filter((text) => !this.dismissed.has(text) && !text.startsWith("no data for"));
   }
 
   #banner(kind, text) {

@@ -10,6 +10,7 @@ import { FleetTiles } from "./fleettiles.js";
 import { Health } from "./health.js";
 import { FleetLines } from "./lines.js";
 import { Services } from "./services.js";
+import { Training } from "./training.js";
 
 const HOST_LINES = ["busy", "memory_used", "disk_read", "network_rx"];
 
@@ -20,6 +21,7 @@ const PANELS = {
   floor: (board) => new Floor(board),
   cost: (board) => new Cost(board),
   health: (board) => new Health(board),
+  training: (board) => new Training(board),
 };
 
 /** Make the panels of a board; unknown names are passed over, for Python checks them. */

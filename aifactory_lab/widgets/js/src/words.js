@@ -38,6 +38,13 @@ export function count(value) {
   return Math.round(value).toLocaleString("en-US");
 }
 
+/** A count in little room: "950", "25 k", "1.07 M". */
+export function amount(value) {
+  const [number, prefix] = parts(value, "B");
+  const short = prefix.replace("B", "");
+  return short ? number + THIN + short : number;
+}
+
 /** "1 GPU", "8 GPUs". */
 export function many(number, one, more = `${one}s`) {
   return `${count(number)} ${number === 1 ? one : more}`;
@@ -62,6 +69,7 @@ export function span(seconds) {
 const NOUNS = {
   gpu: ["GPU", "GPUs"], mig: ["MIG instance", "MIG instances"], host: ["host", "hosts"],
   worker: ["worker", "workers"], service: ["endpoint", "endpoints"], station: ["station", "stations"],
+  training: ["training", "trainings"],
 };
 
 /** "8 GPUs and 2 MIG instances". */
