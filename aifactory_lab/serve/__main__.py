@@ -1,15 +1,13 @@
 """`python -m aifactory_lab.serve BUNDLE --port 8000`: serve a model folder until interrupted."""
 
 import argparse
-import json
-import os
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 from aifactory_lab.errors import FactoryError
-from aifactory_lab.serve.server import HOST, run
+from aifactory_lab.serve.processes import HOST, attached, refuse, say
+from aifactory_lab.serve.server import run
 from aifactory_lab.serve.service import Limits
 
 
@@ -30,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except FactoryError as error:
         if words.attached:
-            _say({"kind": type(error).__name__, "what": error.what, "mend": error.mend})
+            refuse(error)
         else:
             sys.stderr.write(f"{error}\n")
         return 2
@@ -59,17 +57,11 @@ def _announce(_: Any, url: str) -> None:
 def _announce_to_parent(server: Any, url: str) -> None:
     """Say the URL, then end when the parent closes our standard input or dies."""
 
-    def wait() -> None:
-        os.read(0, 1)  # not sys.stdin: its lock, held by a daemon thread, would abort the interpreter's exit
+    def finish() -> None:
         server.should_exit = True
 
-    threading.Thread(target=wait, daemon=True).start()
-    _say({"url": url})
-
-
-def _say(answer: dict[str, str]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    attached(finish)
+    say({"url": url})
 
 
 if __name__ == "__main__":

@@ -11,63 +11,25 @@ Traceback (most recent call last):
 aifactory_lab.errors.ModelError: no/such/model is not a model of ours: no bundle.json in it
 """
 
-import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
-from aifactory_lab.errors import FactoryError, ModelError, TelemetryError
+from aifactory_lab.errors import FactoryError
 from aifactory_lab.serve.champions import Source
 from aifactory_lab.serve.engines import cores
-from aifactory_lab.telemetry.sharing.announced import announce
+from aifactory_lab.serve.processes import GRACE_SECONDS, HOST, Server, address, bind, config, end, spawn, tell
 
 if TYPE_CHECKING:
     from aifactory_lab.serve.service import Limits
 
-HOST = "127.0.0.1"
-START_SECONDS = 120.0
-GRACE_SECONDS = 30
 Where = Literal["process", "thread"]
-
-
-class Server:
-    """A running service.
-
-    Attributes
-    ----------
-    url
-        Where it answers: ``http://127.0.0.1:<port>``.
-    pid
-        Its process; that of the caller for a server in a thread.
-    """
-
-    def __init__(self, url: str, pid: int, stop: Callable[[], None]) -> None:
-        self.url = url
-        self.pid = pid
-        self._stop = stop
-
-    def stop(self) -> None:
-        """Answer what was accepted, then end; may be called again."""
-        self._stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def __repr__(self) -> str:
-        return f"Server({self.url!r}, pid={self.pid})"
 
 
 def start(
@@ -134,89 +96,24 @@ def run(
     from aifactory_lab.serve.endpoints import Application
     from aifactory_lab.serve.service import Service
 
-    listening = _bind(host, port)  # before the model is read: a port that is taken is known at once
-    url = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    listening = bind(host, port)  # before the model is read: a port that is taken is known at once
+    url = address(listening, host)
 
     class Announcing(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            _announce(told, f"{url}/metrics")  # not before it answers: a dashboard would call it lost
+            tell(told, f"{url}/metrics")  # not before it answers: a dashboard would call it lost
             ready(self, url)
 
     with listening, ExitStack() as told:
         service = Service(source, limits=limits, threads=threads or max(1, cores() - 1), watch=watch)
-        Announcing(_config(Application(service))).run(sockets=[listening])
-
-
-def _announce(told: ExitStack, metrics: str) -> None:
-    """Tell the dashboards of this user while the service runs; where that cannot be said, it serves all the same."""
-    with suppress(TelemetryError, OSError):
-        told.enter_context(announce(metrics))
-
-
-def _config(application: Any) -> Any:
-    import uvicorn
-
-    return uvicorn.Config(
-        application,
-        access_log=False,
-        log_level="warning",
-        ws="none",
-        lifespan="on",
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        msg = f"{host}:{port} cannot be bound: {error.strerror or error}"
-        raise FactoryError(msg, mend="serve.start(folder, port=0)  # any free port") from error
+        Announcing(config(Application(service))).run(sockets=[listening])
 
 
 def _start_process(source: Path | str, options: dict[str, Any]) -> Server:
     words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items() if value is not None]
-    command = [sys.executable, "-m", "aifactory_lab.serve", str(source), *words, "--attached"]
-    environment = {"OMP_WAIT_POLICY": "passive", **os.environ}
-    process = subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    )
-    timer = threading.Timer(START_SECONDS, process.kill)
-    timer.start()
-    try:
-        answer = _first_line(process)
-    except BaseException:
-        _end(process)
-        raise
-    finally:
-        timer.cancel()
-    return Server(answer["url"], process.pid, lambda: _end(process))
-
-
-def _first_line(process: "subprocess.Popen[bytes]") -> dict[str, str]:
-    """Read what the child says once it answers, or why it never will."""
-    line = process.stdout.readline() if process.stdout else b""
-    answer: dict[str, str] = json.loads(line) if line.strip() else {}
-    if "url" in answer:
-        return answer
-    kind = ModelError if answer.get("kind") == "ModelError" else FactoryError
-    what = answer.get("what") or f"the server ended before it answered (exit {process.wait()})"
-    raise kind(what, mend=answer.get("mend", ""))
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Close the child's standard input, which asks it to finish; kill it if it does not."""
-    for pipe in (process.stdin, process.stdout):
-        if pipe and not pipe.closed:
-            pipe.close()
-    try:
-        process.wait(GRACE_SECONDS + 5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    process, answer = spawn([sys.executable, "-m", "aifactory_lab.serve", str(source), *words, "--attached"])
+    return Server(answer["url"], process.pid, lambda: end(process))
 
 
 def _start_thread(source: Source, **options: Any) -> Server:

@@ -1,0 +1,294 @@
+"""The gateway: OpenAI's paths in front of any engine, with its own errors, limits, keys and metrics.
+
+`/v1/completions`, `/v1/chat/completions` and `/v1/models` under OpenAI's protocol, `/health` and `/metrics` beside
+them. A request is checked, waits for a slot, and is passed to the engine; what comes back is passed on byte by byte. A
+client that hangs up is hung up upon: its slot is free at once. The application is raw ASGI, because a framework's
+handling costs more than a token of a small model. This module opens no sockets to listen on: see `server`.
+
+>>> sorted(PATHS)
+['/health', '/metrics', '/v1/chat/completions', '/v1/completions', '/v1/models']
+"""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import orjson
+
+from aifactory_lab.serve.llm import refusals, requests
+from aifactory_lab.serve.llm.admission import Admission, Full
+from aifactory_lab.serve.llm.engines import Engine
+from aifactory_lab.serve.llm.meters import Meters
+from aifactory_lab.serve.llm.refusals import Refusal
+from aifactory_lab.serve.llm.streams import Stream, interrupted
+from aifactory_lab.serve.llm.upstream import Exchange, Unreachable, fetch
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+
+JSON, TEXT, EVENTS = b"application/json", b"text/plain; version=0.0.4; charset=utf-8", b"text/event-stream"
+KINDS: dict[str, type[requests.Sampling]] = {
+    "/v1/completions": requests.Completion,
+    "/v1/chat/completions": requests.Chat,
+}
+PATHS = {"/health": "GET", "/metrics": "GET", "/v1/models": "GET", **dict.fromkeys(KINDS, "POST")}
+LOG = logging.getLogger("aifactory_lab.serve.llm")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the gateway refuses rather than collapse under.
+
+    Attributes
+    ----------
+    waiting
+        Requests that may wait for a slot.
+    max_body_bytes
+        Of a request.
+    """
+
+    waiting: int = 64
+    max_body_bytes: int = 4 << 20
+
+
+@dataclass
+class Gateway:
+    """The ASGI application in front of an engine.
+
+    Parameters
+    ----------
+    engine
+        What computes the tokens.
+    limits
+        What is refused.
+    key
+        The bearer token that `/v1` asks for; empty asks for none.
+    """
+
+    engine: Engine
+    limits: Limits = field(default_factory=Limits)
+    key: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        self.admission = Admission(slots=self.engine.slots, waiting=self.limits.waiting)
+        self.meters = Meters(self.engine.models[0].id, engine=self.engine.name)
+        self.meters.watch(running=lambda: self.admission.running, waiting=lambda: self.admission.waiting)
+        self._since = int(time.time())
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI 3)."""
+        if scope["type"] != "http":
+            return
+        answer = Answer(send)
+        try:
+            await self._route(scope, receive, answer)
+        except Refusal as refusal:
+            self.meters.refused(refusal.status)
+            await answer.refuse(refusal)
+        except Exception:
+            LOG.exception("a request failed")
+            self.meters.refused(500)
+            await answer.refuse(Refusal(500, "the gateway failed; its log says why"))
+
+    async def _route(self, scope: Message, receive: Receive, answer: "Answer") -> None:
+        path = scope["path"].rstrip("/")
+        if path not in PATHS:
+            raise Refusal(404, f"no path {scope['path']!r}; there are: {', '.join(PATHS)}", code="not_found")
+        if scope["method"] != PATHS[path]:
+            allow = ((b"allow", PATHS[path].encode()),)
+            raise Refusal(405, f"{path} takes {PATHS[path]}", code="method_not_allowed", headers=allow)
+        if path.startswith("/v1"):
+            self._check_key(scope["headers"])
+        if path == "/health":
+            await self._health(answer)
+        elif path == "/metrics":
+            await answer.whole(200, self.meters.text() + await self._upstream_metrics(), kind=TEXT)
+        elif path == "/v1/models":
+            await answer.whole(200, self._models())
+        else:
+            await self._generate(path, scope, receive, answer)
+
+    def _check_key(self, headers: list[tuple[bytes, bytes]]) -> None:
+        if not self.key:
+            return
+        given = next((value for name, value in headers if name == b"authorization"), b"")
+        if not hmac.compare_digest(given, b"Bearer " + self.key.encode()):
+            message = "this server asks for a key: Authorization: Bearer <the value of AIFACTORY_LLM_KEY>"
+            raise Refusal(401, message, code="invalid_api_key", headers=((b"www-authenticate", b"Bearer"),))
+
+    async def _health(self, answer: "Answer") -> None:
+        trouble = await self.engine.trouble()
+        state: dict[str, Any] = {"status": trouble or "ok", "engine": self.engine.name, "reason": self.engine.reason}
+        state |= {"model": self.engine.models[0].id, "slots": self.engine.slots}
+        state |= {"running": self.admission.running, "waiting": self.admission.waiting}
+        await answer.whole(503 if trouble else 200, orjson.dumps(state))
+
+    async def _upstream_metrics(self) -> bytes:
+        if not self.engine.metrics_path:
+            return b""
+        with suppress(Unreachable):
+            status, text = await fetch(self.engine.address, self.engine.metrics_path)
+            return text if status == 200 else b""
+        return b""
+
+    def _models(self) -> bytes:
+        cards = [
+            {
+                "id": model.id,
+                "object": "model",
+                "created": self._since,
+                "owned_by": "aifactory_lab",
+                "root": model.id,
+                "parent": model.parent,
+                "max_model_len": model.context,
+            }
+            for model in self.engine.models
+        ]
+        return orjson.dumps({"object": "list", "data": cards})
+
+    async def _generate(self, path: str, scope: Message, receive: Receive, answer: "Answer") -> None:
+        body = await _read(scope, receive, self.limits.max_body_bytes)
+        if body is None:
+            return
+        request = requests.read(KINDS[path], body)
+        names = [model.id for model in self.engine.models]
+        request["model"] = request.get("model") or names[0]
+        if request["model"] not in names:
+            raise refusals.unknown_model(request["model"], names)
+        work = asyncio.ensure_future(Job(self, path, request, answer).run())
+        gone = asyncio.ensure_future(_hung_up(receive))
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not work.done():
+                work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work
+
+
+class Job:
+    """One request for tokens, from the gate to its last byte."""
+
+    def __init__(self, gateway: Gateway, path: str, request: dict[str, Any], answer: "Answer") -> None:
+        self.gateway, self.path, self.request, self.answer = gateway, path, request, answer
+        self.started = time.perf_counter()
+        options = request.get("stream_options") or {}
+        self.streams = bool(request.get("stream"))
+        self.stream = Stream(
+            usage_wanted=bool(options.get("include_usage")), meters=gateway.meters, started=self.started
+        )
+
+    async def run(self) -> None:
+        """Wait for a slot, ask the engine, pass on its answer."""
+        engine, admission = self.gateway.engine, self.gateway.admission
+        request = engine.prepare(self.path, self.request)
+        if self.streams:
+            request["stream_options"] = {**(request.get("stream_options") or {}), "include_usage": True}
+        try:
+            async with admission.slot():
+                await self._ask(orjson.dumps(request))
+        except Full:
+            raise refusals.busy(admission.running, admission.waiting, admission.retry_after) from None
+        except asyncio.CancelledError:
+            self._finish("abort")
+            raise
+
+    async def _ask(self, body: bytes) -> None:
+        engine = self.gateway.engine
+        try:
+            async with Exchange(engine.address, "POST", self.path, body) as exchange:
+                if exchange.status != 200:
+                    raise refusals.of_engine(exchange.status, await exchange.body())
+                await (self._pass_stream(exchange) if self.streams else self._pass_whole(exchange))
+        except Unreachable as error:
+            self._finish("error")
+            trouble = await engine.trouble() or str(error)
+            refusal = Refusal(503, f"the engine {engine.name} did not answer: {trouble}", code="engine_unavailable")
+            if not self.answer.begun:
+                raise refusal from error
+            await self.answer.more(interrupted(refusal), last=True)
+
+    async def _pass_stream(self, exchange: Exchange) -> None:
+        stream = self.stream
+        await self.answer.begin(200, EVENTS)
+        while data := await exchange.piece():
+            if passed := stream.pass_on(data, time.perf_counter()):
+                await self.answer.more(passed)
+        await self.answer.more(b"", last=True)
+        self._finish(stream.reason or "stop")
+
+    async def _pass_whole(self, exchange: Exchange) -> None:
+        body = await exchange.body()
+        found = orjson.loads(body)
+        usage, choices = found.get("usage") or {}, found.get("choices") or [{}]
+        self.stream.prompt_tokens = usage.get("prompt_tokens", 0)
+        await self.answer.whole(200, body)
+        self._finish(choices[0].get("finish_reason") or "stop", usage.get("completion_tokens", 0))
+
+    def _finish(self, reason: str, tokens: int | None = None) -> None:
+        stream = self.stream
+        self.gateway.meters.finished(
+            reason,
+            seconds=time.perf_counter() - self.started,
+            prompt_tokens=stream.prompt_tokens,
+            tokens=stream.uncounted if tokens is None else tokens,
+        )
+
+
+class Answer:
+    """The way back to one client."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def begin(self, status: int, kind: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        """Send the head."""
+        self.begun = True
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *headers]}
+        )
+
+    async def more(self, body: bytes, *, last: bool = False) -> None:
+        """Send a piece of the body."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": not last})
+
+    async def whole(
+        self, status: int, body: bytes, *, kind: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        """Send an answer at once."""
+        await self.begin(status, kind, ((b"content-length", str(len(body)).encode()), *headers))
+        await self.more(body, last=True)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Send a refusal, unless the client has part of an answer already."""
+        if not self.begun:
+            await self.whole(refusal.status, refusal.body(), headers=refusal.headers)
+
+
+async def _read(scope: Message, receive: Receive, limit: int) -> bytes | None:
+    """Return the body; `None` if the client went away before it was whole."""
+    length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if int(length) > limit:
+        raise refusals.too_large(limit)
+    parts, size = [], 0
+    while (message := await receive())["type"] == "http.request":
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise refusals.too_large(limit)
+        if not message.get("more_body"):
+            return b"".join(parts)
+    return None
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

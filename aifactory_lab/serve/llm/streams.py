@@ -1,0 +1,117 @@
+r"""A stream of an engine on its way to a client: passed on as it is, read for what the meters want.
+
+Server-sent events end with an empty line (https://html.spec.whatwg.org/multipage/server-sent-events.html). Each is
+handed on whole; the one that holds only the usage is kept back from a client that did not ask for it. The exact counts
+come from the usage, since several tokens may make one chunk; while the stream runs, chunks stand for tokens. This
+module does not know sockets.
+
+>>> stream = Stream(usage_wanted=False)
+>>> stream.pass_on(b'data: {"choices":[{"text":"a","finish_reason":null}]}\n\ndata: {"choi', now=1.0)
+b'data: {"choices":[{"text":"a","finish_reason":null}]}\n\n'
+>>> stream.pass_on(b'ces":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}\n\ndata: [DONE]\n\n', now=2.0)
+b'data: [DONE]\n\n'
+>>> stream.tokens, stream.prompt_tokens, stream.done
+(1, 3, True)
+"""
+
+from typing import Any
+
+import orjson
+
+from aifactory_lab.serve.llm.meters import Meters
+from aifactory_lab.serve.llm.refusals import Refusal
+
+END = b"\n\n"
+DATA = b"data: "
+DONE = b"data: [DONE]"
+
+
+class Stream:
+    """What is known of one stream so far.
+
+    Parameters
+    ----------
+    usage_wanted
+        Whether the client asked for the usage.
+    meters
+        Where tokens are counted as they come.
+    started
+        When the request came, in the clock of `now`.
+
+    Attributes
+    ----------
+    reason
+        Why it finished, ``""`` while it runs.
+    tokens, prompt_tokens
+        From the usage, once it came; `counted` chunks until then.
+    done
+        Whether the engine said that it was whole.
+    """
+
+    def __init__(self, *, usage_wanted: bool, meters: Meters | None = None, started: float = 0.0) -> None:
+        self.reason, self.done = "", False
+        self.prompt_tokens = self.counted = 0
+        self._usage_wanted, self._meters, self._last = usage_wanted, meters, started
+        self._exact: int | None = None
+        self._rest = b""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens generated."""
+        return self.counted if self._exact is None else self._exact
+
+    @property
+    def uncounted(self) -> int:
+        """Tokens that did not come as chunks of their own."""
+        return max(0, self.tokens - self.counted)
+
+    def pass_on(self, data: bytes, now: float) -> bytes:
+        """Return of what came the whole events that the client is to have."""
+        data = self._rest + data if self._rest else data
+        if data.endswith(END):
+            self._rest = b""
+        else:
+            whole, end, self._rest = data.rpartition(END)
+            data = whole + end
+        events = data.split(END)
+        kept = [event for event in events if not event or self._read(event, now)]
+        return data if len(kept) == len(events) else END.join(kept)
+
+    def _read(self, event: bytes, now: float) -> bool:
+        """Take note of an event; say whether the client is to have it."""
+        if not event.startswith(DATA):
+            return True  # a comment that keeps the connection alive, or a field that is not for us
+        if event == DONE:
+            self.done = True
+            return True
+        try:
+            chunk: dict[str, Any] = orjson.loads(event[len(DATA) :])
+            choices, usage = chunk.get("choices") or (), chunk.get("usage")
+        except (ValueError, AttributeError):
+            return True
+        if "error" in chunk:
+            self.reason = "error"
+        for choice in choices:
+            self._note(choice, now)
+        if usage:
+            self.prompt_tokens, self._exact = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+            return bool(choices) or self._usage_wanted
+        return True
+
+    def _note(self, choice: dict[str, Any], now: float) -> None:
+        self.reason = choice.get("finish_reason") or self.reason
+        if choice.get("text") or _told(choice.get("delta")):
+            if self._meters:
+                (self._meters.next if self.counted else self._meters.first)(now - self._last)
+            self.counted += 1
+            self._last = now
+
+
+def _told(delta: dict[str, Any] | None) -> bool:
+    """Tell whether a part of a message holds more than the role that opens it."""
+    return bool(delta) and any(value for name, value in (delta or {}).items() if name != "role")
+
+
+def interrupted(refusal: Refusal) -> bytes:
+    """Return the event that says why a stream ends before it is whole; OpenAI's clients raise it."""
+    return DATA + refusal.body() + END
