@@ -15,6 +15,7 @@ True
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -205,13 +206,17 @@ def _turned(name: str, weight: Tensor, config: Mapping[str, Any]) -> NDArray[np.
 
 
 def _name(name: str, config: Mapping[str, Any]) -> str:
-    gguf = require("gguf", extra="lm")
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config["num_hidden_layers"])
-    found = names.get_name(name, try_suffixes=(".weight",))
+    found = _names(config["num_hidden_layers"]).get_name(name, try_suffixes=(".weight",))
     if found is None:
         msg = f"llama.cpp's Llama has no place for {name}"
         raise ModelError(msg, mend=CHECKPOINT)
     return str(found)
+
+
+@cache
+def _names(layers: int) -> Any:
+    gguf = require("gguf", extra="lm")
+    return gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, layers)
 
 
 def _config(folder: Path) -> dict[str, Any]:
