@@ -119,16 +119,16 @@ def _text(path: Path) -> str:
 def _prose(path: Path, cut: int) -> Parts:
     """Yield one document, or pieces of it that end at blank lines."""
     text = _text(path)
-    pieces = [""]
+    pieces: list[list[str]] = [[]]
+    size = 0
     for paragraph in text.split("\n\n") if len(text) > cut else [text]:
-        if pieces[-1] and len(pieces[-1]) + len(paragraph) > cut:
-            pieces.append(paragraph)
-        else:
-            pieces[-1] += ("\n\n" if pieces[-1] else "") + paragraph
-    if len(pieces) == 1:
-        yield "", pieces[0]
-        return
-    yield from ((f"#{number:04}", piece) for number, piece in enumerate(pieces))
+        if pieces[-1] and size + len(paragraph) > cut:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(paragraph)
+        size += len(paragraph) + 2
+    for number, piece in enumerate(pieces):
+        yield f"#{number:04}" if len(pieces) > 1 else "", "\n\n".join(piece)
 
 
 def _code(path: Path, cut: int) -> Parts:  # noqa: ARG001 (code stays whole)

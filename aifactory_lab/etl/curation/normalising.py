@@ -33,7 +33,7 @@ def compose(texts: pl.Series) -> pl.Series:
         return texts
     frame = pl.DataFrame({"text": texts, "beyond": beyond})
     composed = frame.filter("beyond")["text"].str.normalize("NFC")
-    return texts.scatter(beyond.arg_true(), composed)
+    return texts.clone().scatter(beyond.arg_true(), composed)
 
 
 def normalise(texts: pl.Series, processor: Processor) -> pl.Series:

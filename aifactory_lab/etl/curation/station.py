@@ -1,9 +1,9 @@
 """The station: documents go through the stages in order, each says what it drops and why, and all is written down.
 
-Cheap stages come first, so that the dear ones see less: one way to write a text, exact duplicates, quality, near
-duplicates, contamination, redaction. Held-out documents are in front of the others throughout, so of two copies the
-held-out one stays. The result does not depend on the order of the rows that come in. This module does not know how a
-stage judges.
+Cheap stages come first, so that the dear ones see less: one way to write a text, redaction (texts that differ in an
+address alone are copies), exact duplicates, quality, near duplicates, contamination. Held-out documents are in front
+of the others throughout, so of two copies the held-out one stays. The result does not depend on the order of the rows
+that come in. This module does not know how a stage judges.
 
 >>> import tempfile
 >>> rows = [(name, "prose", name, "To be, or not to be, that is the question. " * 12) for name in ("a", "b")]
@@ -143,13 +143,14 @@ Stage = Callable[[Work], pl.DataFrame | None]
 def _stages(held: pl.DataFrame | None, against: object) -> list[tuple[str, Stage]]:
     stages: list[tuple[str, Stage]] = [
         ("normalise", _normalise),
+        ("redact", _redact),
         ("exact duplicates", _exact),
         ("quality", _quality),
         ("near duplicates", _near),
     ]
     if against is not None:
         stages.append(("decontaminate", lambda work: _decontaminate(work, held)))
-    return [*stages, ("redact", _redact)]
+    return stages
 
 
 def _pass(work: Work, name: str, stage: Stage) -> None:
