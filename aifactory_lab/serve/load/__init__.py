@@ -8,12 +8,16 @@ loop, and gives a `TokenReport`; `sweep` and `pareto` do so at several concurren
 True
 """
 
-from aifactory_lab.serve.load import arrivals, prompts
-from aifactory_lab.serve.load.arrivals import Arrivals
-from aifactory_lab.serve.load.generation import pareto, tokens
-from aifactory_lab.serve.load.predictions import Body, LoadReport, frame, make_bodies, sweep, test
-from aifactory_lab.serve.load.summary import Distribution, Slo
-from aifactory_lab.serve.load.token_report import TokenReport
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aifactory_lab.serve.load import arrivals, prompts
+    from aifactory_lab.serve.load.arrivals import Arrivals
+    from aifactory_lab.serve.load.generation import pareto, tokens
+    from aifactory_lab.serve.load.predictions import Body, LoadReport, frame, make_bodies, sweep, test
+    from aifactory_lab.serve.load.summary import Distribution, Slo
+    from aifactory_lab.serve.load.token_report import TokenReport
 
 __all__ = [
     "Arrivals",
@@ -31,3 +35,22 @@ __all__ = [
     "test",
     "tokens",
 ]
+_HOMES = {
+    "Arrivals": "arrivals",
+    "Distribution": "summary",
+    "Slo": "summary",
+    "TokenReport": "token_report",
+    "pareto": "generation",
+    "tokens": "generation",
+}
+_ROOMS = ("arrivals", "prompts")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a part on first use (PEP 562): the clients' process, which passes here, shall start at once."""
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    if name in __all__:
+        return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'predictions')}"), name)
+    msg = f"{__name__} has no {name!r}; there are: {', '.join(__all__)}"
+    raise AttributeError(msg)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import httpx
 import psutil
 
 from aifactory_lab.errors import DataError, FactoryError
@@ -77,6 +76,8 @@ class Target:
 
 
 def _first_model(url: str, key_variable: str) -> str:
+    import httpx
+
     key = os.environ.get(key_variable)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:

@@ -1,0 +1,1 @@
+"""Serving of language models beside its peers: other engines, and another load generator."""
