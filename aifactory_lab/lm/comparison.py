@@ -53,8 +53,8 @@ class Comparison:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the comparison that `to_dict` described."""
-        ends = (Interval(**values[name]) for name in ("before", "after", "change"))
-        return cls(*ends, int(values["items"]), int(values["groups"]))
+        before, after, change = (Interval(**values[name]) for name in ("before", "after", "change"))
+        return cls(before, after, change, int(values["items"]), int(values["groups"]))
 
     def __str__(self) -> str:
         change = f"{self.change.value:+.3f} [{self.change.low:+.3f}, {self.change.high:+.3f}]"
@@ -93,11 +93,11 @@ def compare(
         msg = f"measurements of shapes {first.shape} and {second.shape}, weighted by {heavy.shape}, cannot be compared"
         raise DataError(msg)
     code = np.arange(len(first)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    sums = np.stack([np.bincount(code, weights=part) for part in (first, second, heavy)], axis=1)  # (groups, 3)
+    sums: Floats = np.stack([np.bincount(code, weights=part) for part in (first, second, heavy)], axis=1)  # (groups, 3)
     found = _means(np.vstack([sums.sum(0), _draw(sums, replicates, seed)]))
     low, high = np.quantile(found[1:] if replicates else found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    ends = [Interval(float(found[0, n]), float(low[n]), float(high[n])) for n in range(3)]
-    return Comparison(*ends, items=len(first), groups=len(sums))
+    was, now, change = (Interval(float(found[0, n]), float(low[n]), float(high[n])) for n in range(3))
+    return Comparison(was, now, change, items=len(first), groups=len(sums))
 
 
 def overlap(answer: str, truth: str) -> float:

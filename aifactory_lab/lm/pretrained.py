@@ -11,6 +11,7 @@ aifactory_lab.errors.ModelError: empty/folder holds no SmolLM2-135M-Instruct.Q4_
 """
 
 import importlib.util
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -141,13 +142,15 @@ def _read(gguf: Path) -> tuple[Any, Any]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' advice and progress bars out of the user's way."""
+    """Keep the advice, the progress bars and the coming changes of transformers and peft out of the user's way."""
     logging = require("transformers", extra="lm").logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of each other's names: nothing that a user can mend
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:
