@@ -166,11 +166,12 @@ def _add_tokenizer(writer: Any, folder: Path, config: Mapping[str, Any]) -> None
     writer.add_token_merges([" ".join(m) if isinstance(m, list) else m for m in words["model"]["merges"]])
     writer.add_add_bos_token(False)
     writer.add_add_space_prefix(False)
-    end = config.get("eos_token_id")
-    end = end[0] if isinstance(end, list) else end
-    # llama.cpp takes token 11 where none is named, an ordinary one here; GPT-2 begins and ends with the same, too.
-    writer.add_bos_token_id(end if config.get("bos_token_id") is None else config["bos_token_id"])
-    writer.add_eos_token_id(end)
+    end = config.get("eos_token_id", added.get(settings.get("eos_token")))
+    if end is not None:
+        end = end[0] if isinstance(end, list) else end
+        # llama.cpp takes token 11 where no beginning is named, an ordinary one here; GPT-2's is its end, too.
+        writer.add_bos_token_id(end if config.get("bos_token_id") is None else config["bos_token_id"])
+        writer.add_eos_token_id(end)
     if template := _template(folder, settings):
         writer.add_chat_template(template)
 

@@ -14,7 +14,7 @@ import tokenizers
 import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import pre_tokenizers
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from aifactory_lab.errors import ModelError
 from aifactory_lab.lm import checkpoint as checkpoints
@@ -154,6 +154,26 @@ def test_a_model_with_more_room_than_tokens(words, llama_cpp, tmp_path):
     checkpoints.save(tmp_path, llama, words, {})
     client = llama_cpp(gguf_file.write(tmp_path, tmp_path / "model.gguf"))
     assert client.post("/tokenize", json={"content": "def main():"}).json()["tokens"] == words.encode("def main():")
+
+
+def test_a_llama_of_another_house(words, llama_cpp, tmp_path):
+    """Its own output layer, other constants, half precision, as transformers saves it."""
+    torch.manual_seed(5)
+    other = {"tie_word_embeddings": False, "rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}
+    other |= {
+        "rms_norm_eps": 1e-3,
+        "vocab_size": words.vocabulary,
+        "eos_token_id": [words.end],
+        "initializer_range": 0.1,
+    }
+    LlamaForCausalLM(LlamaConfig(**GROUPED.config() | other)).bfloat16().save_pretrained(tmp_path)
+    words.save(tmp_path)
+    client = llama_cpp(gguf_file.write(tmp_path, tmp_path / "model.gguf", "f32"))
+    theirs = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    found = [continued(client, prompt) for prompt in PROMPTS]
+    assert all(regret(theirs, words, *both) < 0.01 for both in zip(PROMPTS, found, strict=True))
+    theirs.model.rotary_emb.inv_freq *= 2  # the measure sees another theta
+    assert any(regret(theirs, words, *both) > 0.1 for both in zip(PROMPTS, found, strict=True))
 
 
 def test_digits_one_by_one(checkpoint, llama_cpp, tmp_path):
