@@ -135,8 +135,8 @@ def baselines(shards: Shards, held_out: HeldOut) -> dict[str, float]:
     unigram, bigram = _counted(train, held_out.ids, shards.vocabulary)
     text = held_out.text
     return {
-        "unigram": unigram / size,
-        "bigram": bigram / size,
+        "unigram": float(unigram / size),
+        "bigram": float(bigram / size),
         "gzip": 8 * len(zlib.compress(text, 9)) / len(text),
         "xz": 8 * len(lzma.compress(text, preset=9 | lzma.PRESET_EXTREME)) / len(text),
     }
