@@ -14,7 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aifactory_lab.telemetry import journal
+from aifactory_lab.telemetry.flow import FLOW, SERVES, placed
 from aifactory_lab.telemetry.journal import Event
 from aifactory_lab.telemetry.metrics import STATION
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Snapshot, State
@@ -23,8 +27,6 @@ from aifactory_lab.telemetry.sharing.election import lives
 from aifactory_lab.telemetry.sources import Source
 from aifactory_lab.telemetry.visits import Visit, sums
 
-# The way through the factory, with the words on its signs; other stations stand where they came in.
-FLOW = {"ingest": "raw material", "etl": "ETL", "train": "train", "tune": "tune", "score": "score", "serve": "serve"}
 KEPT_VISITS = 400
 
 
@@ -36,7 +38,8 @@ class Production(Source):
     files
         Journal files of workspaces to follow, beside the events of this process.
     services
-        Samplers of endpoints: their predictions, tokens and queues are the serve station's.
+        Samplers of endpoints: their predictions are the serve station's of the decision line, their tokens that of the
+        token line, and so are their queues.
     """
 
     key = "production"
@@ -95,22 +98,33 @@ class Production(Source):
         ]
 
     def flow(self) -> dict[str, Any]:
-        """Return the floor: every station in order with its last visit in words, and the bottleneck with its reason."""
+        """Return the floor: every station in order with its line and its last visit in words, and the bottleneck."""
         stations = [
-            {"station": s, "label": FLOW.get(s, s), "unit": last.unit if last else "", "last": str(last or "")}
-            for s in self._stations()
-            for last in [self.last(s)]
+            {
+                "station": station,
+                "line": line,
+                "label": FLOW.get(station, station),
+                "unit": last.unit if last else "",
+                "last": str(last or ""),
+            }
+            for station, line in self._placed().items()
+            for last in [self.last(station)]
         ]
         return {"flow": stations, "bottleneck": self.bottleneck()}
 
     def bottleneck(self) -> dict[str, str] | None:
-        """Return the station that holds the line up, and why: work waits there, or the last lot took longest there."""
-        for sampler in self.services:
-            waiting = _service(sampler, "waiting")
+        """Return the station that holds a line up, and why: work waits there, or the last lot took longest there.
+
+        The line is the one that worked last.
+        """
+        for line, station in SERVES.items():
+            waiting = sum(_served(sampler, "waiting", line) or 0.0 for sampler in self.services)
             if waiting:
-                return {"station": "serve", "reason": f"{waiting:,.0f} wait for an answer"}
-        lasts = [v for s in self._stations() if (v := self.last(s)) and not v.failed]
-        spent = {v.station: v.seconds if v.stop else time.time() - v.start for v in lasts}
+                return {"station": station, "reason": f"{waiting:,.0f} wait for an answer"}
+        lines = self._placed()
+        lasts = [v for station in lines if (v := self.last(station)) and not v.failed]
+        newest = lines[max(lasts, key=lambda v: v.start).station] if lasts else ""
+        spent = {v.station: v.seconds if v.stop else time.time() - v.start for v in lasts if lines[v.station] == newest}
         total = sum(spent.values())
         if len(spent) < 2 or total <= 0:
             return None
@@ -118,17 +132,15 @@ class Production(Source):
         share = f"{spent[slowest]:.1f} of the line's {total:.1f} s ({spent[slowest] / total:.0%})"
         return {"station": slowest, "reason": share}
 
-    def _stations(self) -> list[str]:
-        """Return the flow, with other stations after the one that began before them."""
+    def _placed(self) -> dict[str, str]:
+        """Return every station in order, with its line."""
         began: dict[str, float] = {}
         for visit in list(self.visits.values()):
             began.setdefault(visit.station, visit.start)
-        stations = list(FLOW)
-        for station in sorted(began.keys() - FLOW.keys(), key=lambda name: began[name]):
-            before = [name for name in stations if began.get(name, float("inf")) <= began[station]]
-            place = stations.index(max(before, key=lambda name: began[name])) + 1 if before else len(stations)
-            stations.insert(place, station)
-        return stations
+        return placed(began)
+
+    def _stations(self) -> list[str]:
+        return list(self._placed())
 
     def _note(self, event: Event) -> None:
         visit = self.visits.get(event.run)
@@ -155,7 +167,8 @@ class Production(Source):
         visits = [v for v in list(self.visits.values()) if v.station == station and not v.reused]
         active = [v for v in visits if v.stop is None]
         values: dict[str, float | State] = dict.fromkeys(STATION, State.UNSUPPORTED)
-        if station == "serve" and (served := self._served()):
+        line = next((line for line, serves in SERVES.items() if serves == station), "")
+        if line and (served := self._answers(line)):
             return values | served
         if visits:
             values |= sums(visits, now)
@@ -165,16 +178,16 @@ class Production(Source):
             values["rate"] = sum(known) if known or not active else State.UNSUPPORTED
         return values
 
-    def _served(self) -> dict[str, float | State]:
-        """Return the serve station's readings from the endpoints that answer."""
-        live = [s for s in self.services if _service(s, "requests_rate") is not None]
+    def _answers(self, line: str) -> dict[str, float | State]:
+        """Return a serve station's readings from the endpoints of its line that answer."""
+        live = [s for s in self.services if _served(s, "requests_rate", line) is not None]
         if not live:
             return {}
-        rates = [_service(s, "tokens_rate") or _service(s, "predictions_rate") or 0.0 for s in live]
+        made = "tokens_rate" if line == "tokens" else "predictions_rate"
         return {
-            "rate": sum(rates),
-            "active": float(sum(bool(_service(s, "requests_rate")) for s in live)),
-            "waiting": sum(_service(s, "waiting") or 0.0 for s in live),
+            "rate": sum(_served(s, made, line) or 0.0 for s in live),
+            "active": float(sum(bool(_served(s, "requests_rate", line)) for s in live)),
+            "waiting": sum(_served(s, "waiting", line) or 0.0 for s in live),
         }
 
 
@@ -183,11 +196,20 @@ def _layout(stations: Sequence[str]) -> Layout:
     return Layout(entities, STATION, "measured", "the stations' own counts")
 
 
-def _service(sampler: Sampler, metric: str) -> float | None:
-    """Return a metric summed over a sampler's services, `None` if none of them has it."""
+def _served(sampler: Sampler, metric: str, line: str) -> float | None:
+    """Return a metric summed over a sampler's endpoints of one line, `None` if none of them has it."""
     latest = sampler.latest
     if latest is None or metric not in latest.layout.columns:
         return None
-    values = latest.column(metric)
-    values = values[latest.states[:, latest.layout.column(metric)] == State.VALUE]
+    known = _known(latest, metric)
+    known &= _known(latest, "tokens_rate") if line == "tokens" else ~_known(latest, "tokens_rate")
+    values = latest.column(metric)[known]
     return float(values.sum()) if values.size else None
+
+
+def _known(latest: Snapshot, metric: str) -> NDArray[np.bool_]:
+    """Tell which entities have a value of a metric."""
+    if metric not in latest.layout.columns:
+        return np.zeros(latest.layout.shape[0], dtype=np.bool_)
+    known: NDArray[np.bool_] = latest.states[:, latest.layout.column(metric)] == State.VALUE
+    return known

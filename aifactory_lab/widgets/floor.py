@@ -5,13 +5,13 @@ and why, `telemetry.production` says.
 
 >>> floor = FactoryFloor()
 >>> floor
-FactoryFloor(raw material, ETL, train, tune, score, serve)
+FactoryFloor(decisions, tokens)
 >>> floor.close()
 """
 
 from typing import TYPE_CHECKING, Any
 
-from aifactory_lab.telemetry.production import FLOW
+from aifactory_lab.telemetry.flow import LINES
 from aifactory_lab.telemetry.sampler import Sampler
 from aifactory_lab.telemetry.sources import Source
 from aifactory_lab.widgets import defaults
@@ -54,10 +54,14 @@ class FactoryFloor(Board):
             super().__init__(found.feeds, panels=["floor"], title=title, slow=slow, absent=found.absent, name=full)
 
     def words(self) -> str:
-        """Return the names of the stations that every floor has; what else ran differs from notebook to notebook."""
-        entities = [entity for feed in self.feeds for entity in feed.sampler.layout.entities]
-        known = [entity.name or entity.path[-1] for entity in entities if entity.path[-1] in FLOW]
-        return ", ".join(known or [entity.name or entity.path[-1] for entity in entities]) or "no stations"
+        """Return the lines that are there, or the names of stations that are in none.
+
+        What else ran differs from notebook to notebook.
+        """
+        here = [entity for feed in self.feeds for entity in feed.sampler.layout.entities]
+        names = {entity.path[-1] for entity in here}
+        lines = [line for line, stations in LINES.items() if names & set(stations)]
+        return ", ".join(lines or [entity.name or entity.path[-1] for entity in here]) or "no stations"
 
     def snapshot(self) -> "go.Figure":
         """Return what every station made and spent as a figure that stays as it is."""

@@ -9,8 +9,9 @@ import pytest
 
 from aifactory_lab.measure import Meter, progress
 from aifactory_lab.telemetry import journal
+from aifactory_lab.telemetry.flow import FLOW
 from aifactory_lab.telemetry.journal import Event
-from aifactory_lab.telemetry.production import FLOW, Production
+from aifactory_lab.telemetry.production import Production
 from aifactory_lab.telemetry.readings import Entity, Layout, State
 from aifactory_lab.telemetry.sampler import watch
 from aifactory_lab.telemetry.sources import Snapshot, Source
@@ -99,15 +100,16 @@ def test_a_run_of_another_process_is_followed(tmp_path):
 
 def test_a_station_that_is_not_in_the_flow_stands_after_the_one_before_it(production):
     visit("train", seconds=4.0)
-    visit("ladder", seconds=2.0)
+    visit("prune", seconds=2.0)
     visit("serve", seconds=1.0)
     stations = [entity.path[-1] for entity in production.sample().layout.entities]
-    assert stations[stations.index("ladder") - 1] == "train"
+    assert stations[stations.index("prune") - 1] == "train"
 
 
 def test_a_station_that_came_before_everything_lines_up_behind(production):
     visit("paint", seconds=9.0)
     assert production.sample().layout.entities[-1].id == "factory/paint"
+    assert production.flow()["flow"][-1]["line"] == "others"
 
 
 def test_the_bottleneck_is_where_the_last_lot_took_longest(production):
@@ -115,6 +117,18 @@ def test_the_bottleneck_is_where_the_last_lot_took_longest(production):
     visit("etl", seconds=6.0)
     visit("train", seconds=2.0)
     assert production.bottleneck() == {"station": "etl", "reason": "6.0 of the line's 8.0 s (75%)"}
+
+
+def test_each_line_has_a_bottleneck_of_its_own_and_the_one_that_worked_last_tells_it(production):
+    visit("etl", seconds=60.0)
+    visit("train", seconds=20.0)
+    visit("tokenize", seconds=1.0)
+    visit("pretrain", seconds=9.0)
+    assert production.bottleneck() == {"station": "pretrain", "reason": "9.0 of the line's 10.0 s (90%)"}
+    with Meter("score"):
+        assert production.bottleneck()["station"] == "etl"
+    lines = {one["station"]: one["line"] for one in production.flow()["flow"]}
+    assert (lines["etl"], lines["serve"], lines["tune"], lines["serve_tokens"]) == (*["decisions"] * 2, *["tokens"] * 2)
 
 
 def test_bands_are_the_visits_with_their_times(production):
@@ -161,3 +175,12 @@ def test_the_serve_station_is_what_its_endpoints_say():
             assert reading(source, "serve", "rate") == "320 /s"
             assert reading(source, "serve", "waiting") == "12"
             assert source.bottleneck() == {"station": "serve", "reason": "12 wait for an answer"}
+
+
+def test_an_endpoint_of_tokens_is_the_token_line_s():
+    with watch(Endpoint(requests_rate=2.0, tokens_rate=900.0, waiting=3.0), period=0.01) as sampler:
+        sampler.first()
+        with Production(services=[sampler]) as source:
+            assert reading(source, "serve_tokens", "rate") == "900 /s"
+            assert reading(source, "serve", "rate") == "unsupported"
+            assert source.bottleneck() == {"station": "serve_tokens", "reason": "3 wait for an answer"}

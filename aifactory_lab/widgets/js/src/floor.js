@@ -1,4 +1,4 @@
-// The factory floor: stations as boxes in the way of the goods, who is at work, and where the line is held up.
+// The factory floor: stations as boxes in the way of the goods, a row a line, who is at work, and where it is held up.
 
 import { h, rebuild, s, setText, show } from "./dom.js";
 import { flowPlan } from "./flowplan.js";
@@ -7,6 +7,7 @@ import { count, parts, say } from "./words.js";
 export class Floor {
   constructor(board) {
     this.board = board;
+    this.drawn = []; // what was made of each line: boxes, arrows, and the names of its stations
     this.title = h("h3", { class: "af-section" }, "Factory floor");
     this.host = h("div", { class: "af-flow" });
     this.why = h("p", { class: "af-why" });
@@ -24,21 +25,40 @@ export class Floor {
     const stations = stationsOf(feed, sample, store.extras.floor);
     const width = Math.floor(this.host.clientWidth);
     if (width < 60) return;
-    rebuild(this.host, `${width}|${stations.map(({ name }) => name).join()}`, () => [this.#make(stations, width)]);
-    stations.forEach((station, i) => this.#fill(this.boxes[i], station));
-    this.arrows.forEach((arrow, i) => arrow.classList.toggle("af-moving", stations[i + 1].active));
+    const lines = linesOf(stations);
+    const key = lines.map(({ name, folded, stations: own }) => `${name}${folded}:${own.map((station) => station.name)}`).join();
+    rebuild(this.host, `${width}|${key}`, () => {
+      this.drawn = [];
+      return lines.flatMap((line) => this.#line(line, width, lines.length > 1));
+    });
+    const now = new Map(stations.map((station) => [station.name, station]));
+    for (const { boxes, arrows, names } of this.drawn) {
+      boxes.forEach((box, i) => this.#fill(box, now.get(names[i])));
+      arrows.forEach((arrow, i) => arrow.classList.toggle("af-moving", now.get(names[i + 1]).active));
+    }
     this.#why(store.extras.floor?.bottleneck, stations);
     show(this.empty, stations.every(({ never }) => never));
   }
 
+  /** One line: its name where there are several, and its stations; a line that never ran while another did is one row of words. */
+  #line({ name, folded, stations }, width, named) {
+    if (folded) {
+      const labels = stations.map(({ words }) => words.label).join(" → ");
+      return [h("p", { class: "af-folded" }, h("b", {}, name), ` ${labels}: not run yet`)];
+    }
+    return [...(named ? [h("h4", { class: "af-line-name" }, name)] : []), this.#make(stations, width)];
+  }
+
   #make(stations, width) {
     const plan = flowPlan(stations.length, width - 6); // room for the glow
-    const tip = s("marker", { id: `${this.board.key}-tip`, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" },
+    const id = `${this.board.key}-tip-${this.drawn.length}`;
+    const tip = s("marker", { id, viewBox: "0 0 8 8", refX: 6, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" },
       s("path", { d: "M1,1L7,4L1,7", class: "af-tip-path" }));
-    this.arrows = plan.arrows.map((d) => s("path", { d, class: "af-arrow", "marker-end": `url(#${this.board.key}-tip)` }));
-    this.boxes = plan.boxes.map((box) => makeBox(box, plan.wide));
+    const arrows = plan.arrows.map((d) => s("path", { d, class: "af-arrow", "marker-end": `url(#${id})` }));
+    const boxes = plan.boxes.map((box) => makeBox(box, plan.wide));
+    this.drawn.push({ boxes, arrows, names: stations.map((station) => station.name) });
     return s("svg", { width: plan.width + 6, height: plan.height, viewBox: `-3 0 ${plan.width + 6} ${plan.height}`, role: "list" },
-      s("defs", {}, tip), ...this.arrows, ...this.boxes.map((box) => box.group));
+      s("defs", {}, tip), ...arrows, ...boxes.map((box) => box.group));
   }
 
   #fill(box, station) {
@@ -75,15 +95,23 @@ export function stationsOf(feed, sample, floor) {
   const told = new Map((floor?.flow ?? []).map((one) => [one.station, one]));
   return feed.entities.map((entity, row) => {
     const name = entity.path.at(-1);
-    const { label = entity.name || name, unit = "" } = told.get(name) ?? {};
+    const { label = entity.name || name, unit = "", line = "" } = told.get(name) ?? {};
     const get = (metric) => feed.get(sample, row, metric);
     const active = get("active") > 0;
     const never = !active && !(get("made") > 0) && !(get("seconds") > 0);
     const held = floor?.bottleneck?.station === name;
-    const words = never ? { label, state: "never ran", big: "–", unit: "", made: "", spent: "", more: "" }
+    const words = never ? { label, state: "", big: "–", unit: "never ran", made: "", spent: "", more: "" }
       : { label, state: active ? "at work" : "idle", ...main(get, active, unit), spent: spent(get), more: more(get) };
-    return { name, active, never, held, share: (get("floor_share") || 0) / 100, words };
+    return { name, line, active, never, held, share: (get("floor_share") || 0) / 100, words };
   });
+}
+
+/** The lines in order, each with its stations; a line that never ran is folded, unless none has. */
+export function linesOf(stations) {
+  const lines = [...new Set(stations.map(({ line }) => line))].map((name) => ({ name, stations: stations.filter((one) => one.line === name) }));
+  const ran = ({ stations: own }) => own.some(({ never }) => !never);
+  const some = lines.some(ran);
+  return lines.map((line) => ({ ...line, folded: some && !ran(line) }));
 }
 
 function main(get, active, unit) {

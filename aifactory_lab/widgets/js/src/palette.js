@@ -40,6 +40,7 @@ export const LOST_COLOUR = "#D55E00";
 const STATIONS = {
   raw: "#8C8C8C", ingest: "#8C8C8C", etl: "#0072B2", train: "#E69F00", tune: "#CC79A7", ladder: "#CC79A7",
   score: "#56B4E9", serve: "#009E73",
+  corpus: "#8C8C8C", curate: "#0072B2", tokenize: "#56B4E9", pretrain: "#E69F00", serve_tokens: "#009E73",
 };
 
 /** The colour of a station: its own if it is a known one, else one of the lines', always the same for a name. */

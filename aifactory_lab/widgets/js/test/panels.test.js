@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { costNumbers } from "../src/cost.js";
 import { fleetNumbers } from "../src/fleettiles.js";
-import { stationsOf } from "../src/floor.js";
+import { linesOf, stationsOf } from "../src/floor.js";
 import { flowPlan } from "../src/flowplan.js";
 import { serviceNumbers } from "../src/services.js";
 import { Feed } from "../src/wire.js";
@@ -37,7 +37,15 @@ test("a station is at work, idle, or never ran; unknown joules are said", () => 
   const [etl, train, tune] = stationsOf(feed, feed.latest, floor);
   assert.deepEqual([etl.words.label, etl.words.big, etl.words.unit, etl.words.spent], ["ETL", "338", "k rows", "412\u202fJ"]);
   assert.deepEqual([train.active, train.held, train.words.spent, train.words.more], [true, true, "energy unknown", "3 waiting"]);
-  assert.deepEqual([tune.never, tune.words.state], [true, "never ran"]);
+  assert.deepEqual([tune.never, tune.words.unit], [true, "never ran"]);
+});
+
+test("a line that never ran is folded, unless none has", () => {
+  const of = (line, never) => ({ line, never });
+  const folded = (...stations) => linesOf(stations).map(({ name, folded: yes }) => [name, yes]);
+  assert.deepEqual(folded(of("decisions", false), of("decisions", true), of("tokens", true)), [["decisions", false], ["tokens", true]]);
+  assert.deepEqual(folded(of("decisions", true), of("tokens", true)), [["decisions", false], ["tokens", false]]);
+  assert.deepEqual(folded(of("", true)), [["", false]]);
 });
 
 test("what an endpoint does not expose is named, never zero", () => {
