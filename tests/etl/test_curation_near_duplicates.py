@@ -27,6 +27,7 @@ def pairs(originals) -> pl.DataFrame:
     return trial.trial(originals, copies=4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(LETTERS, min_size=3, max_size=30), min_size=1, max_size=6), st.integers(2, 3))
 def test_window_hashes_are_equal_where_windows_are(texts, width):
     lengths = np.array([len(text) for text in texts])
@@ -108,6 +109,7 @@ def test_the_first_row_stays_whatever_the_order(order):
     assert set(found.select("row", "first").rows()) == {(1, 0), (2, 0)}
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3), min_size=1, max_size=14))
 def test_components_are_those_of_a_union_find(keys):
     made = np.array(keys, np.uint64)

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.etl.curation import decontamination, documents, duplicates, filters, normalising, redaction, tags
@@ -33,6 +33,7 @@ def measured(name: str, text: str) -> float:
 # ---- normalising
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("a \t\r\n\x0c\x00é\ufeff") | st.characters(codec="utf-8")))
 def test_normalising_is_what_plain_python_does_and_doing_it_twice_changes_nothing(text):
     (ours,) = normalising.normalise(pl.Series([text]), HOST)
@@ -53,6 +54,7 @@ def test_the_given_texts_are_left_as_they_are():
 # ---- exact duplicates
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["", "a", "b", "ab", "ba", "é", "e\u0301"]), max_size=30))
 def test_exact_duplicates_point_to_the_first_of_their_text(found):
     frame = pl.DataFrame({"row": range(len(found)), "text": found}, schema={"row": pl.UInt32, "text": pl.String})
@@ -63,6 +65,7 @@ def test_exact_duplicates_point_to_the_first_of_their_text(found):
 # ---- quality
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_measures_are_what_plain_python_counts(text):
     words, lines, size = text.split(), text.split("\n"), max(len(text), 1)
@@ -151,6 +154,7 @@ def failed(kind: str, text: str) -> str | None:
 # ---- redaction
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["", "Mail ", "<", "(", "mailto:", "see\n"]), ADDRESS), max_size=5),
     st.text(max_size=20),
@@ -164,6 +168,7 @@ def test_no_address_is_left_and_the_rest_is(pairs, end):
     assert redaction.redact(pl.Series([ours]), HOST).to_list() == [ours]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_what_remains_holds_nothing_of_the_kind(text):
     (ours,) = redaction.redact(pl.Series([text]), HOST, tuple(redaction.PATTERNS))
@@ -202,6 +207,7 @@ VOCABULARY = [f"{a}{b}" for a in "abcd" for b in "xyz"]
 BLOCKS = [" ".join(VOCABULARY[(7 * n + k * k) % 12] for k in range(15)) for n in range(6)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(["train", "valid"]), st.lists(st.sampled_from([*BLOCKS, "and", "So,"]), max_size=4)),
@@ -214,8 +220,8 @@ def test_collisions_are_those_of_brute_force(found, most):
     sides = [side for side, _ in found]
     texts = [" - ".join(blocks).title() for _, blocks in found]
     frame = pl.DataFrame({"row": range(len(found)), "split": sides, "text": texts}, schema_overrides={"row": pl.UInt32})
-    words = decontamination.words(frame, HOST)
-    query = decontamination.collisions(words.lazy(), frame.lazy().select("row", "split"), most=most)
+    ours, held = (decontamination.words(frame.filter(split=side), HOST).lazy() for side in ("train", "valid"))
+    query = decontamination.collisions(ours, held, most=most)
     assert set(query.collect().select("row", "hits", "passages", "example").rows()) == brute_force(sides, texts, most)
 
 
@@ -237,6 +243,7 @@ def brute_force(sides, texts, most) -> set[tuple[int, int, int, int]]:
     return found
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from(["to", "be", "or", "not"]), max_size=40), min_size=1, max_size=6))
 def test_equal_passages_have_equal_hashes_and_none_reaches_past_a_text(found):
     frame = pl.DataFrame({"row": range(len(found)), "text": [" ".join(words) for words in found]})
@@ -262,6 +269,7 @@ def test_tags_tell_prose_from_tables_and_code_with_docstrings():
 # ---- the split
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5))
 def test_the_split_is_of_the_path_alone(paths):
     for path in paths:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import DataError
@@ -58,6 +58,7 @@ def test_one_long_book_has_something_to_hold_out(tmp_path):
     assert set(found["split"]) == {"train", "valid"}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=30), max_size=20).map("\n\n".join),
     st.integers(10, 60),

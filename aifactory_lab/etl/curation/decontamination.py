@@ -7,15 +7,14 @@ passages is known from the held-out ones. This module does not know how texts we
 
 >>> from aifactory_lab.etl.curation.processors import Host
 >>> text = "one two three four five six seven eight nine ten eleven twelve thirteen"
->>> rows = {"row": [0, 1], "split": ["valid", "train"], "text": [f"{text} a b", f"z {text.title()}!"]}
->>> found = collisions(words(pl.DataFrame(rows), Host()).lazy(), pl.LazyFrame(rows).select("row", "split"))
->>> found.collect().rows()
+>>> held = words(pl.DataFrame({"row": [0], "text": [f"{text} a b"]}), Host())
+>>> ours = words(pl.DataFrame({"row": [1], "text": [f"z {text.title()}!"]}), Host())
+>>> collisions(ours.lazy(), held.lazy()).collect().rows()
 [(1, 1, 0, 2)]
 """
 
 import polars as pl
 
-from aifactory_lab.etl.curation.documents import VALID
 from aifactory_lab.etl.curation.processors import Processor
 
 WORDS = 13
@@ -60,15 +59,15 @@ def _power(exponent: int) -> pl.Expr:
     return pl.lit(pow(BASE, exponent, 1 << 64), dtype=pl.UInt64)
 
 
-def collisions(found: pl.LazyFrame, documents: pl.LazyFrame, *, most: int = MOST) -> pl.LazyFrame:
+def collisions(ours: pl.LazyFrame, held: pl.LazyFrame, *, most: int = MOST) -> pl.LazyFrame:
     """Return the training documents that share a passage with a held-out one.
 
     Parameters
     ----------
-    found
-        Words: place, row, piece.
-    documents
-        row, split.
+    ours, held
+        Words of the training documents, and of the held-out ones: place, row, piece.
+    most
+        Training documents with a passage; one that more have is boilerplate.
 
     Returns
     -------
@@ -76,12 +75,10 @@ def collisions(found: pl.LazyFrame, documents: pl.LazyFrame, *, most: int = MOST
         row; hits (its passages that are held out too, boilerplate aside); example (the first held-out row that has
         one of them); passages (all that it has).
     """
-    whole = passages(found).join(documents, on="row")
-    held = whole.filter(pl.col("split") == VALID).group_by("passage").agg(pl.col("row").min().alias("example"))
-    ours = whole.filter(pl.col("split") != VALID).select("row", "passage")
-    shared = ours.join(held, on="passage")
+    known = passages(held).group_by("passage").agg(pl.col("row").min().alias("example"))
+    shared = passages(ours).join(known, on="passage")
     spread = shared.unique(["row", "passage"]).group_by("passage").agg(pl.len().alias("documents"))
     rare = spread.filter(pl.col("documents") <= most).select("passage")
     hits = shared.join(rare, on="passage", how="semi").group_by("row")
-    counted = hits.agg(pl.len().alias("hits"), pl.col("example").min())
-    return counted.join(ours.group_by("row").agg(pl.len().alias("passages")), on="row")
+    whole = ours.group_by("row").agg((pl.len().cast(pl.Int64) - (WORDS - 1)).alias("passages"))
+    return hits.agg(pl.len().alias("hits"), pl.col("example").min()).join(whole, on="row")

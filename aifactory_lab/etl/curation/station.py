@@ -213,30 +213,28 @@ def _near(work: Work) -> pl.DataFrame:
 
 
 def _decontaminate(work: Work, held: pl.DataFrame | None) -> pl.DataFrame:
-    """Drop training documents too much of which is held out."""
-    own = work.frame.select("row", "split", "text")
-    both = own if held is None else _beside(own, held, work.processor)
-    words = decontamination.words(both.select("row", "text"), work.processor)
-    found = work.processor.collect(decontamination.collisions(words.lazy(), both.lazy().select("row", "split")))
+    """Drop training documents too much of which is held out: among ours, or in the other frame."""
+    side = pl.col("split") == documents.VALID
+    if held is None:
+        theirs = work.frame.filter(side)
+    else:
+        text = normalising.normalise(held["text"], work.processor)
+        theirs = held.with_columns(text.alias("text")).with_row_index("row")
+    ours, known = (decontamination.words(each, work.processor).lazy() for each in (work.frame.filter(~side), theirs))
+    found = work.processor.collect(decontamination.collisions(ours, known))
     work.found["shares_a_passage"] = found.height
-    if held is not None:
-        found = found.with_columns(example=pl.lit(None, dtype=pl.UInt32))
     return _drops(
         [
-            (row, example, "contaminated", f"{hits} of {whole} passages of {decontamination.WORDS} words are held out")
+            (
+                row,
+                example if held is None else None,
+                "contaminated",
+                f"{hits} of {whole} passages of {decontamination.WORDS} words are held out",
+            )
             for row, hits, example, whole in found.rows()
             if hits > work.settings.overlap * whole
         ]
     )
-
-
-def _beside(own: pl.DataFrame, held: pl.DataFrame, processor: Processor) -> pl.DataFrame:
-    """Return our training documents and the other held-out ones, whose rows follow."""
-    ours = own.filter(pl.col("split") != documents.VALID)
-    offset = int(own.select(pl.col("row").max()).item()) + 1
-    theirs = held.with_columns(normalising.normalise(held["text"], processor).alias("text"))
-    theirs = theirs.with_row_index("row", offset=offset).with_columns(split=pl.lit(documents.VALID))
-    return pl.concat([ours, theirs.select("row", "split", "text")])
 
 
 def _redact(work: Work) -> None:
