@@ -10,7 +10,19 @@ Rooms open when they are first entered; nothing here computes, and nothing here 
 from importlib import import_module
 from types import ModuleType
 
-__all__ = ["boards", "factory", "plant", "pretraining", "quality", "runs", "serving", "theme", "tokens", "training"]
+__all__ = [
+    "boards",
+    "curation",
+    "factory",
+    "plant",
+    "pretraining",
+    "quality",
+    "runs",
+    "serving",
+    "theme",
+    "tokens",
+    "training",
+]
 
 
 def __getattr__(name: str) -> ModuleType:
