@@ -46,7 +46,7 @@ def run(
     *,
     depth: int = 4,
     tokens: int = 1_000_000,
-    batch: int = 4,
+    batch: int | None = None,
     context: int = 256,
     seed: int = 0,
     rates: Rates | None = None,
@@ -73,7 +73,7 @@ def run(
     tokens
         To train on, rounded down to whole steps; more than there are means that some are seen again.
     batch, context
-        Windows in a step of one process, and tokens in a window.
+        Windows in a step of one process (by default `default_batch`), and tokens in a window.
     seed
         Of weights and order; the same seed gives the same model on the same machine.
     rates
@@ -114,6 +114,7 @@ def run(
         If the state cannot be written; the one before is kept.
     """
     place = _place(device)
+    batch = batch or default_batch(depth)
     with _threads(threads), joined("cuda" if place.kind == "gpu" else "cpu") as ranks:
         plan = Plan(
             shape=shape(depth, tokenizer.vocabulary, context=context),
@@ -135,6 +136,20 @@ def run(
             shutil.rmtree(folder)
         ranks.wait()
     return Result.load(out)
+
+
+def default_batch(depth: int) -> int:
+    """Return how many windows a step sees if nobody says: 4 at depth 4, then as its square grows.
+
+    Muon's arithmetic for a weight grows with the width, that of a token does not: a wider model needs a larger batch
+    for the step to stay a quarter of the cost. Below, small batches learn more from a token.
+
+    Examples
+    --------
+    >>> [default_batch(depth) for depth in (2, 4, 7, 9)]
+    [4, 4, 8, 12]
+    """
+    return max(4, depth * depth // 24 * 4)
 
 
 def _place(device: str | None) -> devices.Device:
@@ -190,7 +205,7 @@ def main() -> None:
         *,
         depth: int = 4,
         tokens: int = 1_000_000,
-        batch: int = 4,
+        batch: int | None = None,
         context: int = 256,
         seed: int = 0,
         dtype: Annotated[str, Option(help="auto, bfloat16 or float32")] = "auto",
