@@ -23,6 +23,7 @@ from torch.nn import functional
 from aifactory_lab.errors import DataError
 from aifactory_lab.lm.model import Llama
 from aifactory_lab.lm.shards import Shards
+from aifactory_lab.lm.slots import Sampler
 from aifactory_lab.lm.tokenizer import Tokenizer
 
 LIMIT = 1 << 20  # held-out tokens that are read at most: some 40 seconds for a million parameters
@@ -168,7 +169,6 @@ def verdict(bits_per_byte: float, beside: Mapping[str, float]) -> str:
     return f"{bits_per_byte:.2f} bits per byte" + (": " + "; ".join(parts) if parts else "")
 
 
-@torch.inference_mode()
 def samples(
     model: Llama,
     tokenizer: Tokenizer,
@@ -185,24 +185,10 @@ def samples(
     prompts
         Beginnings.
     tokens
-        Most tokens that are added; a document's end stops earlier.
+        Most tokens that are added; a document's end or the end of the context stops earlier.
     temperature
         1 draws as the model believes, less draws more often what it finds likely.
     """
-    random = torch.Generator().manual_seed(seed)
-    return [tokenizer.decode(_continue(model, tokenizer, prompt, tokens, temperature, random)) for prompt in prompts]
-
-
-def _continue(
-    model: Llama, tokenizer: Tokenizer, prompt: str, tokens: int, temperature: float, random: torch.Generator
-) -> list[int]:
-    ids = tokenizer.encode(prompt) or [tokenizer.end]
-    device = next(model.parameters()).device
-    for _ in range(tokens):
-        seen = torch.tensor([ids[-model.shape.context :]], device=device)
-        likely = torch.softmax(model(seen)[0, -1].float().cpu() / temperature, dim=-1)
-        drawn = int(torch.multinomial(likely, 1, generator=random))
-        if drawn == tokenizer.end:
-            break
-        ids.append(drawn)
-    return ids
+    sampler = Sampler(model, tokenizer, slots=len(prompts))
+    written = sampler.generate(prompts, max_tokens=tokens, temperature=temperature, seed=seed)
+    return [prompt + completion.text for prompt, completion in zip(prompts, written, strict=True)]

@@ -133,8 +133,3 @@ def test_samples_begin_with_the_prompt_and_follow_the_seed(checkpoint):
     assert written(0) == first
     assert written(1) != first
     assert written(0, temperature=1e-6) == written(1, temperature=1e-6)  # nothing is left to chance
-
-
-def test_a_long_prompt_is_read_from_its_end(checkpoint):
-    prompt = "import os\n" * 200
-    assert evaluation.samples(checkpoint.model, checkpoint.tokenizer, [prompt], tokens=2)[0].startswith(prompt)
