@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ParamSpec
 
@@ -26,6 +27,16 @@ from aifactory_lab.device import VARIABLE
 from aifactory_lab.errors import FactoryError
 
 P = ParamSpec("P")
+
+
+class Line(StrEnum):
+    """What `run` runs."""
+
+    both = "both"
+    decisions = "decisions"
+    tokens = "tokens"
+
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="Run folder: artefacts, ledger, report.")]
 
@@ -51,17 +62,25 @@ def run(
     workspace: Folder = None,
     copies: Annotated[int, typer.Option(help="Copies of the flight records: 1 is 0.34 M rows, 30 is 10 M.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "",
+    line: Annotated[Line, typer.Option(help="Which production line.")] = Line.both,
+    depth: Annotated[int, typer.Option(help="Size of the language model: 4 is 1.1 M parameters, 7 is 4.7 M.")] = 4,
+    tokens: Annotated[int, typer.Option(help="Tokens to train it on.")] = 1_000_000,
 ) -> None:
-    """Run the decision line on real data, to its report."""
-    from aifactory_lab import line, line_report
+    """Run both production lines on real data, to their report."""
+    from aifactory_lab import line as lines
+    from aifactory_lab import line_report
 
     console = Console()
     say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    finished: list[lines.LineRun] = []
     with _asked(device):
-        finished = line.run(workspace, copies=copies, say=say)
-    path = line_report.write(finished)
-    made = line_report.stations(finished)
-    caption = line_report.caption(finished)
+        if line != Line.tokens:
+            finished.append(lines.run(workspace, copies=copies, say=say))
+        if line != Line.decisions:
+            finished.append(lines.tokens.run(workspace, depth=depth, tokens=tokens, say=say))
+    path = line_report.write(*finished)
+    made = line_report.stations(*finished)
+    caption = line_report.caption(*finished)
     table = Table(caption=caption, caption_justify="left", box=None, pad_edge=False, collapse_padding=True)
     for name in made.columns:
         table.add_column(name, justify="left" if name == "station" else "right", no_wrap=True)

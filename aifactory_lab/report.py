@@ -41,12 +41,13 @@ class TextTable:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with words, tables and figures under it, in that order."""
+    """A heading with words, verbatim texts, tables and figures under it, in that order."""
 
     title: str
     words: Sequence[str] = ()
     tables: Sequence[TextTable] = ()
     figures: Sequence[go.Figure] = ()
+    verbatim: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -86,4 +87,5 @@ def _drawn(section: Section, index: int) -> dict[str, Any]:
         figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG, div_id=f"figure-{index}-{number}")
         for number, figure in enumerate(section.figures)
     ]
-    return {"title": section.title, "words": section.words, "tables": section.tables, "figures": figures}
+    parts = {"title": section.title, "words": section.words, "verbatim": section.verbatim, "tables": section.tables}
+    return {**parts, "figures": figures}

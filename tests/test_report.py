@@ -12,7 +12,7 @@ from aifactory_lab.report import Page, Section, TextTable, Tile
 def page() -> Page:
     figure = theme.layout(go.Figure(go.Bar(x=[1, 2], y=["a", "b"], orientation="h")), "A </script> title")
     table = TextTable(["station", "made", "why"], [["etl", "1,000", "because <b>"]], words=["why"])
-    sections = [Section("Stations", ["what & why"], [table], [figure, figure])]
+    sections = [Section("Stations", ["what & why"], [table], [figure, figure], verbatim=["def f():\n    <pass>"])]
     return Page("A run", "on <this> machine", [Tile("1,000", "rows")], sections, "the end")
 
 
@@ -28,6 +28,7 @@ def test_texts_are_escaped(page):
     html = page.html()
     assert "on &lt;this&gt; machine" in html
     assert "because &lt;b&gt;" in html
+    assert "<pre>def f():\n    &lt;pass&gt;</pre>" in html
     assert "A </script> title" not in html
 
 

@@ -28,12 +28,14 @@ Say = Callable[[str], None]
 class Station:
     """One station: its name, the stations it takes from, and what fills its folder.
 
-    `build` is called with the empty folder, the line's raw material and the artefacts of the stations before.
+    `build` is called with the empty folder, the line's raw material and the artefacts of the stations before;
+    `decided_by` names the settings of the run that change what it makes.
     """
 
     name: str
     after: tuple[str, ...]
     build: Callable[[Path, Any, Done], StationReport]
+    decided_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def visit(
     material: Any,
     *,
     key: str,
-    params: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
     say: Say = print,
 ) -> LineRun:
     """Take the material through the stations, in order.
@@ -91,8 +93,8 @@ def visit(
         What the first stations read.
     key
         Its content hash.
-    params
-        What else decides the results; the device is added.
+    settings
+        What else decides the results, by name; the device always does.
     """
     workspace, chosen = Workspace(root), device.current()
     say(f"device: {chosen}")
@@ -101,9 +103,9 @@ def visit(
     for station in stations:
         say(f"{station.name} …")
         inputs = [done[name].key for name in station.after] or [key]
-        decided = {"device": chosen.kind, **(params or {})}
+        params = {"device": chosen.kind, **{name: (settings or {})[name] for name in station.decided_by}}
         build = _filler(station, material, done)
-        done[station.name] = workspace.station(station.name, build, inputs=inputs, params=decided)
+        done[station.name] = workspace.station(station.name, build, inputs=inputs, params=params)
         say(f"  {done[station.name].report.against(machine)}")
     reports = tuple(artefact.report.against(machine) for artefact in done.values())
     return LineRun(workspace, done, reports, machine, chosen)

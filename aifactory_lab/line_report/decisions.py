@@ -1,6 +1,6 @@
 """The decision line's part of the report: its tiles and sections.
 
->>> question()
+>>> QUESTION
 'Will a flight arrive more than 15 minutes late?'
 """
 
@@ -10,10 +10,8 @@ from aifactory_lab.line_report.tables import rate
 from aifactory_lab.report import Section, TextTable, Tile
 from aifactory_lab.serve.load import LoadReport
 
-
-def question() -> str:
-    """Return what the model is asked."""
-    return "Will a flight arrive more than 15 minutes late?"
+TITLE = "The decision line"
+QUESTION = "Will a flight arrive more than 15 minutes late?"
 
 
 def sections(run: line.Run) -> list[Section]:

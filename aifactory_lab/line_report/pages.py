@@ -6,9 +6,10 @@
 """
 
 from pathlib import Path
+from types import ModuleType
 
 from aifactory_lab.figures import factory
-from aifactory_lab.line import LineRun
+from aifactory_lab.line import LineRun, Run
 from aifactory_lab.line_report import decisions
 from aifactory_lab.line_report.tables import caption, stations
 from aifactory_lab.report import Page, Section
@@ -21,14 +22,24 @@ def write(*runs: LineRun) -> Path:
 
 def page(*runs: LineRun) -> Page:
     """Lay out the report of one or more finished runs of the same workspace."""
-    parts = [decisions for _ in runs]
+    parts = [(_part(run), run) for run in runs]
+    titles = [part.TITLE for part, _ in parts]
     return Page(
-        title="The decision line",
-        subtitle=f"{decisions.question()} Engine: {runs[0].device}.",
-        tiles=[tile for part, run in zip(parts, runs, strict=True) for tile in part.tiles(run)],
-        sections=[_stations(*runs), *(s for part, run in zip(parts, runs, strict=True) for s in part.sections(run))],
+        title=titles[0] if len(titles) == 1 else "The AI factory",
+        subtitle=" ".join([*(part.QUESTION for part, _ in parts), f"Engine: {runs[0].device}."]),
+        tiles=[tile for part, run in parts for tile in part.tiles(run)],
+        sections=[_stations(*runs), *(section for part, run in parts for section in part.sections(run))],
         footer="Rates are of this machine.",
     )
+
+
+def _part(run: LineRun) -> ModuleType:
+    """Return what tells of a run; the token line's is opened only where there is one: PyTorch is heavy."""
+    if isinstance(run, Run):
+        return decisions
+    from aifactory_lab.line_report import tokens
+
+    return tokens
 
 
 def _stations(*runs: LineRun) -> Section:

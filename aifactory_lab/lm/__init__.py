@@ -9,7 +9,30 @@ Rooms open when they are first entered: PyTorch and transformers are imported wh
 
 import os
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aifactory_lab.lm import (
+        adapters,
+        checkpoint,
+        corpus,
+        evaluation,
+        finetune,
+        flops,
+        gguf_file,
+        model,
+        optimiser,
+        pairs,
+        pretrain,
+        pretrained,
+        registry,
+        shards,
+        slots,
+        terminal,
+        tokenizer,
+        trained,
+        tuned,
+    )
 
 # One waiting thread that spins makes its neighbours 70 times slower on two busy cores (measured); read when the OpenMP
 # runtime is loaded, so before PyTorch is.
@@ -34,7 +57,10 @@ __all__ = [
     "registry",
     "shards",
     "slots",
+    "terminal",
     "tokenizer",
+    "trained",
+    "tuned",
 ]
 
 

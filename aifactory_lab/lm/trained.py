@@ -20,6 +20,7 @@ from aifactory_lab.errors import ModelError
 from aifactory_lab.lm import checkpoint
 from aifactory_lab.lm.checkpoint import Checkpoint
 from aifactory_lab.measure import StationReport
+from aifactory_lab.telemetry import trainings
 
 HISTORY, RESULT = "history.parquet", "pretraining.json"
 
@@ -56,6 +57,11 @@ class Result:
     def history(self) -> pl.DataFrame:
         """Every step: ``step`` (from 1), ``tokens``, ``loss`` (nats per token), ``learning_rate``."""
         return pl.read_parquet(self.folder / HISTORY)
+
+    @property
+    def log(self) -> trainings.Training:
+        """All that the training said: what `figures.pretraining` draws."""
+        return trainings.read(self.folder)
 
     @property
     def checkpoint(self) -> Checkpoint:

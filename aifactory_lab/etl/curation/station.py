@@ -111,7 +111,7 @@ def run(
     whole, held = documents.check(frame), _held(against)
     processor, choice = choose(engine)
     out = Path(out)
-    with Meter("curation", unit="documents", device_used=choice.device) as meter:
+    with Meter("curate", unit="documents", device_used=choice.device) as meter:
         result.clear(out)
         work = Work(whole.sort(documents.ORDER).with_row_index("row"), processor, settings)
         for name, stage in _stages(held, against):
