@@ -14,6 +14,7 @@ __all__ = [
     "boards",
     "curation",
     "factory",
+    "finetuning",
     "plant",
     "pretraining",
     "quality",
