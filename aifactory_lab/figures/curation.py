@@ -28,7 +28,8 @@ def funnel(frame: pl.DataFrame) -> go.Figure:
     stages = ["raw", *frame["stage"]]
     documents = [*frame["documents_in"].head(1), *frame["documents_out"]]
     sizes = ["", *(f"{size / 1e6:,.2f} MB" for size in frame["bytes_out"])]
-    lost = ["", *(f"−{was - left:,}" for was, left in frame.select("documents_in", "documents_out").rows())]
+    went = (frame["documents_in"] - frame["documents_out"]).to_list()
+    lost = ["", *(f"−{count:,}" if count else "" for count in went)]
     bars = go.Bar(
         x=documents,
         y=stages,
@@ -69,7 +70,7 @@ def reasons(frame: pl.DataFrame) -> go.Figure:
                 customdata=(rows["bytes"] / 1e6).to_list(),
                 hovertemplate=f"%{{y}}: %{{x:,}} {kind} documents, %{{customdata:.3f}} MB<extra></extra>",
             )
-    figure.update_layout(barmode="stack")
+    figure.update_layout(barmode="stack", legend_traceorder="normal")
     figure.update_yaxes(categoryorder="array", categoryarray=order)
     return theme.layout(figure, "What went, and why", x="documents", height=_height(len(order)))
 

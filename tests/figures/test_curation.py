@@ -28,7 +28,7 @@ def test_the_funnel_starts_with_what_came_in_and_says_what_each_stage_lost():
     (bars,) = drawn(curation.funnel(FUNNEL))
     assert bars["y"] == ["raw", "normalise", "exact duplicates"]
     assert bars["x"] == [10, 10, 7]
-    assert bars["text"] == ["10", "10 −0", "7 −3"]
+    assert bars["text"] == ["10", "10", "7 −3"]
     assert "0.00 MB" in bars["customdata"][2]
     assert curation.funnel(FUNNEL).layout.yaxis.autorange == "reversed"
 
