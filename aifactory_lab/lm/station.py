@@ -9,7 +9,6 @@ The first process of several tells and writes; the others only train. This modul
 
 import logging
 import math
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from aifactory_lab.lm.trainer import Plan, Trainer
 from aifactory_lab.lm.training_state import States
 from aifactory_lab.lm.watch import HELD_OUT, Watch
 from aifactory_lab.measure import Meter
-from aifactory_lab.telemetry.trainings import TrainingLog
+from aifactory_lab.telemetry.trainings import TrainingLog, keep
 from aifactory_lab.telemetry.trainings.entries import FILE as LOG_FILE
 
 LOG = logging.getLogger(__name__)
@@ -163,9 +162,7 @@ class Station:
             "training": trainer.states.configuration,
         }
         checkpoint.save(self.out, trainer.finished(), self.tokenizer, card)
-        log = self.folder / LOG_FILE
-        if log.exists():  # a log that could not be written cost no training
-            shutil.copyfile(log, self.out / LOG_FILE)
+        keep(self.folder, self.out)
 
     def _details(self, watch: Watch, found: Judgement) -> dict[str, Any]:
         plan = self.plan

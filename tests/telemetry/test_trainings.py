@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry.readings import State
 from aifactory_lab.telemetry.sharing.election import runtime_folder
-from aifactory_lab.telemetry.trainings import Step, TrainingLog, TrainingSource, account, entries, found, read
+from aifactory_lab.telemetry.trainings import Step, TrainingLog, TrainingSource, account, entries, found, keep, read
 from aifactory_lab.telemetry.trainings.training import Follower
 
 
@@ -131,7 +131,8 @@ def test_any_row_of_beginnings_is_the_last_word_on_every_step_and_read_in_pieces
     assert {one.step: one.loss for one in piecewise.steps} == expected
 
 
-def test_a_log_that_is_begun_anew_is_read_anew(tmp_path):
+@pytest.mark.parametrize("longer", [1, 60])
+def test_a_log_that_is_begun_anew_is_read_anew(tmp_path, longer):
     with TrainingLog(tmp_path, title="old") as log:
         for number in range(1, 20):
             log.step(step(number))
@@ -139,9 +140,10 @@ def test_a_log_that_is_begun_anew_is_read_anew(tmp_path):
     follower.look()
     log.path.unlink()
     with TrainingLog(tmp_path, title="new") as log:
-        log.step(step(1))
+        for number in range(longer):
+            log.step(step(number + 1))
     follower.look()
-    assert (follower.begun.title, len(follower.steps)) == ("new", 1)
+    assert (follower.begun.title, len(follower.steps)) == ("new", longer)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +173,9 @@ def test_a_log_that_cannot_be_written_costs_no_training(tmp_path, monkeypatch):
     with TrainingLog(tmp_path / "run", title="t") as log:
         log.step(step(1))
     assert read(tmp_path / "run").state == "finished"
+    keep(tmp_path / "run", tmp_path)
+    assert read(tmp_path).state == "finished"
+    keep(tmp_path / "nowhere", tmp_path)
     with TrainingSource() as source:
         assert source.sample().layout.entities == ()
 
@@ -205,6 +210,10 @@ def test_the_newest_training_is_found_and_the_last_one_remembered(tmp_path):
         assert found.newest() == tmp_path / "a" / "training.jsonl", "one that runs comes before one that has ended"
     assert found.running() == []
     assert found.newest() == tmp_path / "b" / "training.jsonl"
+    (tmp_path / "b").rename(tmp_path / "kept")
+    assert found.newest() is None
+    found.remember(tmp_path / "kept" / "training.jsonl")
+    assert found.newest() == tmp_path / "kept" / "training.jsonl"
 
 
 def test_a_source_follows_a_training_from_before_it_begins_to_its_end(tmp_path):
@@ -246,6 +255,22 @@ def test_a_source_shows_a_silent_training_as_stale(tmp_path):
         snapshot = source.sample()
         assert set(snapshot.states.ravel()) == {State.STALE}
         assert "said nothing for 36" in snapshot.notes[0]
+
+
+def test_a_source_says_when_the_log_is_gone_and_follows_it_to_where_it_was_kept(tmp_path):
+    (tmp_path / "kept").mkdir()
+    with TrainingSource() as source, TrainingSource(tmp_path / "scratch") as given:
+        with TrainingLog(tmp_path / "scratch", title="t") as log:
+            log.step(step(1))
+            for one in (source, given):
+                one.sample()
+        keep(tmp_path / "scratch", tmp_path / "kept")
+        log.path.unlink()
+        source.sample()
+        assert (source.words()["state"], source.words()["step"]) == ("finished", 1)
+        snapshot = given.sample()
+        assert "is gone" in snapshot.notes[0]
+        assert set(snapshot.states.ravel()) == {State.LOST}
 
 
 def test_a_slow_training_is_not_called_silent(tmp_path):

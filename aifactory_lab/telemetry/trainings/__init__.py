@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aifactory_lab.telemetry.trainings.entries import Sample, Score, Step
     from aifactory_lab.telemetry.trainings.found import newest
-    from aifactory_lab.telemetry.trainings.log import TrainingLog
+    from aifactory_lab.telemetry.trainings.log import TrainingLog, keep
     from aifactory_lab.telemetry.trainings.source import TrainingSource
     from aifactory_lab.telemetry.trainings.training import Training, read
 
@@ -22,10 +22,11 @@ _HOMES = {
     "Training": "training",
     "TrainingLog": "log",
     "TrainingSource": "source",
+    "keep": "log",
     "newest": "found",
     "read": "training",
 }
-__all__ = ["Sample", "Score", "Step", "Training", "TrainingLog", "TrainingSource", "newest", "read"]
+__all__ = ["Sample", "Score", "Step", "Training", "TrainingLog", "TrainingSource", "keep", "newest", "read"]
 
 
 def __getattr__(name: str) -> Any:

@@ -35,10 +35,20 @@ def announce(log: Path | str, folder: Path | str | None = None) -> Iterator[None
     TelemetryError
         If the folder is not private.
     """
-    kept = _folder(folder)
-    write_text(kept / LAST, str(log))
-    with announced.announce(str(log), kept):
+    remember(log, folder)
+    with announced.announce(str(log), _folder(folder)):
         yield
+
+
+def remember(log: Path | str, folder: Path | str | None = None) -> None:
+    """Say where the log of the last training lies; again when it was moved.
+
+    Raises
+    ------
+    TelemetryError
+        If the folder is not private.
+    """
+    write_text(_folder(folder) / LAST, str(Path(log).absolute()))
 
 
 def running(folder: Path | str | None = None) -> list[Path]:

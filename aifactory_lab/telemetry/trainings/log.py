@@ -14,6 +14,7 @@ goes on in the same file. A log that cannot be written costs no training. What t
 """
 
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -34,7 +35,7 @@ from aifactory_lab.telemetry.trainings.entries import (
     file_of,
     write,
 )
-from aifactory_lab.telemetry.trainings.found import announce
+from aifactory_lab.telemetry.trainings.found import announce, remember
 
 Listener = Callable[[Entry], None]
 
@@ -135,3 +136,20 @@ class TrainingLog:
                 os.close(handle)
         for listener in list(self._listeners):
             listener(entry)
+
+
+def keep(log: Path | str, folder: Path | str) -> None:
+    """Copy the log of a training that has ended to where it stays, and leave word of it: boards go on with the copy.
+
+    A log that could not be written, or a word that cannot be left, is passed over.
+
+    Parameters
+    ----------
+    log, folder
+        Log and where it goes: folders, or files called ``….jsonl``.
+    """
+    source, target = file_of(log), file_of(folder)
+    if source.exists():
+        shutil.copyfile(source, target)
+        with suppress(TelemetryError, OSError):
+            remember(target)

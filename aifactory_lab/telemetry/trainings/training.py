@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 State = Literal["running", "finished", "stopped", "failed", "dead"]
+HEAD_BYTES = 256  # of a log: process and time of its first beginning are among them
 LEAST_SILENCE, SLOWER = 30.0, 20.0  # seconds, and paces between two lines, after which a running training is silent
 
 
@@ -85,7 +86,8 @@ class Follower:
 
     def __init__(self, path: Path | str) -> None:
         self.path = file_of(path)
-        self._place = (0, 0)  # the file's own number, and bytes taken in
+        self.gone = False  # whether its file was there and no longer is
+        self._head, self._place = b"", 0  # how the file begins, and the bytes of it that were taken in
         self._empty()
 
     def _empty(self) -> None:
@@ -119,6 +121,8 @@ class Follower:
         if self.ended is not None:
             return self.ended.state, self.ended.reason
         begun = self.begun
+        if self.gone:
+            return "dead", f"its log {self.path} is gone"
         if begun is None or begun.host != socket.gethostname() or lives(begun.pid, begun.time):
             return "running", ""
         where = f" at step {self.last.step:,}" if self.last else " before its first step"
@@ -160,17 +164,20 @@ class Follower:
         """Yield the whole lines that are new; begin anew with a file that was."""
         try:
             with self.path.open("rb") as stream:
-                found = os.fstat(stream.fileno())
-                file, place = self._place
-                if file and (file != found.st_ino or found.st_size < place):
+                # not by its number: a file system gives that to the next file at once
+                if stream.read(len(self._head)) != self._head or stream.seek(0, os.SEEK_END) < self._place:
                     self._empty()
-                    place = 0
-                stream.seek(place)
+                    self._head, self._place = b"", 0
+                if len(self._head) < HEAD_BYTES:
+                    stream.seek(0)
+                    self._head = stream.read(HEAD_BYTES)
+                stream.seek(self._place)
                 text = stream.read()
         except OSError:
+            self.gone = self._place > 0
             return
         whole = text[: text.rfind(b"\n") + 1]
-        self._place = (found.st_ino, place + len(whole))
+        self._place += len(whole)
         yield from whole.splitlines()
 
     def take(self, found: Entry) -> None:

@@ -189,13 +189,14 @@ export function trainingNumbers(words, feed, sample) {
   const get = (name) => (sample && feed.entities.length ? feed.get(sample, 0, name) : NaN);
   const running = words.state === "running";
   const last = (values) => values?.at(-1) ?? NaN;
-  const [score] = words.scores;
+  const [score, ...others] = words.scores;
   const rate = running ? get("tokens_rate") : words.typical.rate ?? NaN;
   const mfu = running ? get("mfu") : words.typical.mfu ?? NaN;
   const of = words.peak ? `${running ? "" : "median, "}of ${words.peak}` : "peak not known";
   return [
     { label: "loss", value: last(words.curves.smooth), unit: "", under: "nats per token, smoothed" },
     { label: score ? score.name.replaceAll("_", " ") : "bits per byte", title: score?.label, value: last(score?.values), unit: "", under: words.standing },
+    ...others.slice(0, 2).map(({ label, values }) => ({ label, value: last(values), unit: "", under: "held out" })),
     { label: "tokens per second", value: rate, unit: "tokens/s", under: running ? median(words.typical.rate) : `median of ${count(words.tokens)} tokens` },
     { label: "MFU", title: "share of the peak FLOP/s that the model's arithmetic uses", value: mfu, unit: "%", under: of, share: Number.isFinite(mfu) ? mfu / 100 : 0 },
     running ? { label: "time left", value: Number.isFinite(get("eta")) ? span(get("eta")) : "–", under: "at the present speed" }
