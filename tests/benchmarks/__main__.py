@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks.harness import machine
 
-ORDER = ("imports", "etl", "curation", "training", "serving", "plant")
+ORDER = ("imports", "etl", "curation", "training", "serving", "llm_serving", "plant")
 
 
 def main(words: list[str]) -> None:

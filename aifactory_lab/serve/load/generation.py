@@ -132,6 +132,7 @@ def tokens(
         warmup=warmup,
         patience=patience,
         loop="closed" if coming is None else "open",
+        pid=target.pid if target.here else None,
         key_variable=key_variable,
     )
     about, lines, cost = _metered(target, plan, bodies, coming, price_per_hour)
@@ -225,13 +226,12 @@ def _metered(
     """Run the clients under a meter; return what they say of the run, their lines, and the cost."""
     price, price_note = costs.price(target, price_per_hour)
     with Meter("tokens", unit="tokens") as meter:
-        before = target.cpu_seconds()
         about, *lines = _run_clients(plan, bodies, [] if coming is None else list(coming))
-        after = target.cpu_seconds()
         meter.count(sum(line["output"] or 0 for line in lines if line["outcome"] == "200"), model=target.model)
-    station = costs.metered(meter.report, target)
-    server = None if before is None or after is None else after - before
-    return about, lines, Cost(station, server, about["cpu_seconds"], price, price_note)
+    cost = Cost(
+        costs.metered(meter.report, target), about["server_cpu_seconds"], about["cpu_seconds"], price, price_note
+    )
+    return about, lines, cost
 
 
 def _run_clients(plan: TokenPlan, bodies: Sequence[bytes], times: Sequence[float]) -> list[dict[str, Any]]:

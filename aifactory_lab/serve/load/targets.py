@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import psutil
-
 from aifactory_lab.errors import DataError, FactoryError
 
 KEY_VARIABLE = "AIFACTORY_LLM_KEY"  # the key is read from the environment by who needs it, and is written nowhere
@@ -50,7 +48,7 @@ class Target:
 
     @property
     def here(self) -> bool:
-        """Whether it runs on this machine: only then can its energy and its processor time be read."""
+        """Whether it runs on this machine: only then can its energy be read."""
         return urlsplit(self.url).hostname in LOOPBACK
 
     def path(self, route: str) -> str:
@@ -62,17 +60,6 @@ class Target:
         parts = urlsplit(self.url)
         secure = parts.scheme == "https"
         return parts.hostname or "127.0.0.1", parts.port or (443 if secure else 80), secure
-
-    def cpu_seconds(self) -> float | None:
-        """Return the user and system time of its process and that one's children so far; `None` if not known."""
-        if self.pid is None or not self.here:
-            return None
-        try:
-            process = psutil.Process(self.pid)
-            tree = [process, *process.children(recursive=True)]
-            return float(sum(sum(one.cpu_times()[:2]) for one in tree))
-        except psutil.Error:
-            return None
 
 
 def _first_model(url: str, key_variable: str) -> str:

@@ -25,6 +25,7 @@ from typing import Any
 import orjson
 
 from aifactory_lab.serve.clients import LOST
+from aifactory_lab.serve.load.process_time import tree_seconds
 from aifactory_lab.serve.load.streams import Answer, Stream, message
 
 OK = "200"  # the outcome of a request that was answered whole, with its usage
@@ -47,6 +48,8 @@ class TokenPlan:
         Seconds that one request may take.
     loop
         ``"closed"``, or ``"open"``: at the times that come with the plan.
+    pid
+        The server's process, if it is on this machine: its processor time is read before and after.
     key_variable
         Name of the environment variable that holds the server's key; the key itself is in no plan.
     """
@@ -61,6 +64,7 @@ class TokenPlan:
     warmup: int = 0
     patience: float = 120.0
     loop: str = "closed"
+    pid: int | None = None
     key_variable: str = ""
 
 
@@ -82,12 +86,14 @@ class TokenClients:
             await self._closed_loop(self.plan.warmup, 0.0)
             self.lines.clear()
         self._begin()
-        origin, cpu = time.time_ns(), time.process_time()
+        origin, cpu, server = time.time_ns(), time.process_time(), tree_seconds(self.plan.pid)
         if self.plan.loop == "open":
             await self._open_loop()
         else:
             await self._closed_loop(self.plan.requests, self.plan.seconds)
-        self.about = {"origin_ns": origin, "cpu_seconds": time.process_time() - cpu}
+        own, after = time.process_time() - cpu, tree_seconds(self.plan.pid)
+        spent = None if server is None or after is None else after - server
+        self.about = {"origin_ns": origin, "cpu_seconds": own, "server_cpu_seconds": spent}
         for stream in self._idle:
             stream.close()
 
