@@ -30,6 +30,10 @@ def measured(name: str, text: str) -> float:
     return pl.DataFrame({"text": [text]}).select(filters.MEASURES[name]).item()
 
 
+def test_what_replaces_is_taken_as_it_is():
+    assert HOST.replace(pl.Series(["a1b"]), "[0-9]", "$0 $").to_list() == ["a$0 $b"]
+
+
 # ---- normalising
 
 
