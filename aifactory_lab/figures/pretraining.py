@@ -15,13 +15,13 @@ from plotly.subplots import make_subplots
 from aifactory_lab.errors import DataError
 from aifactory_lab.figures import theme
 from aifactory_lab.figures.theme import COLOURS
-from aifactory_lab.telemetry.trainings.account import HELD_OUT, flops, smoothed
+from aifactory_lab.telemetry.trainings.account import HALF_LIFE, HELD_OUT, LEAST_LINES, flops, smoothed
 from aifactory_lab.telemetry.trainings.training import Training
 
 Given = Training | pl.DataFrame
 TOKENS = "tokens seen"
-SMOOTHED = 0.01  # half-life of the smoothed loss, as a share of the lines
 FAINT = "rgba(0,114,178,0.3)"
+APART = 0.07  # of the height between the names of two baselines
 NEEDED = {"tokens", "loss"}
 
 
@@ -46,38 +46,39 @@ def loss(training: Given) -> go.Figure:
     figure = make_subplots(1, columns, subplot_titles=heads if columns > 1 else None, horizontal_spacing=0.1)
     x = steps["tokens"].to_list()
     line = {"color": FAINT, "width": 1}
-    mean = smoothed(steps["loss"].to_list(), max(1.0, SMOOTHED * steps.height))
+    mean = smoothed(steps["loss"].to_list(), max(LEAST_LINES, HALF_LIFE * steps.height))
     figure.add_scatter(x=x, y=steps["loss"].to_list(), name="each batch", line=line, row=1, col=1)
     figure.add_scatter(x=x, y=mean.tolist(), name="smoothed", line={"color": COLOURS[0], "width": 2.5}, row=1, col=1)
     if isinstance(training, Training) and held.height:
         _held_out(figure, held, training.baselines)
     figure = theme.layout(figure, _title(training, "Loss"), x=TOKENS, y="" if columns > 1 else heads[0], height=380)
-    return figure.update_annotations(font_size=13)
+    return figure.update_layout(showlegend=False, margin={"t": 78}).update_annotations(font_size=13)
 
 
 def _held_out(figure: go.Figure, held: pl.DataFrame, baselines: dict[str, float]) -> None:
     """Draw the held-out score, and each baseline as a named line."""
     x, y = held["tokens"].to_list(), held["value"].to_list()
     style = {"color": COLOURS[0], "width": 2.5}
-    figure.add_scatter(x=x, y=y, mode="lines+markers", line=style, name="held out", showlegend=False, row=1, col=2)
-    for place, (name, value) in enumerate(sorted(baselines.items(), key=lambda one: -one[1])):
-        colour = COLOURS[1 + place % (len(COLOURS) - 1)]
-        figure.add_hline(
-            value,
-            line={"color": colour, "dash": "dash", "width": 1.4},
-            annotation={
-                "text": f"{name.replace('_', ' ')} {value:.3g}",
-                "font": {"color": colour},
-                "x": 1,
-                "xanchor": "right",
-                "yanchor": "bottom",
-            },
-            row=1,
-            col=2,
-        )
+    figure.add_scatter(x=x, y=y, mode="lines+markers", line=style, name="held out", row=1, col=2)
     # a horizontal line alone does not widen an axis
     low, high = min([*y, *baselines.values()]), max([*y, *baselines.values()])
-    figure.update_yaxes(range=[low - 0.08 * (high - low or 1), high + 0.12 * (high - low or 1)], row=1, col=2)
+    room = high - low or 1.0
+    figure.update_yaxes(range=[low - 0.08 * room, high + 0.08 * room], row=1, col=2)
+    if baselines:
+        _levels(figure, baselines, APART * room)
+        figure.update_xaxes(domain=[0.55, 0.89], row=1, col=2)  # room for their names
+
+
+def _levels(figure: go.Figure, baselines: dict[str, float], apart: float) -> None:
+    """Draw each baseline across, its name beside it; names keep apart where the lines do not."""
+    at = float("inf")
+    for place, (name, value) in enumerate(sorted(baselines.items(), key=lambda one: -one[1])):
+        colour = COLOURS[1 + place % (len(COLOURS) - 1)]
+        figure.add_hline(value, line={"color": colour, "dash": "dash", "width": 1.4}, row=1, col=2)
+        at = min(value, at - apart)
+        beside = {"x": 1.01, "y": at, "xref": "x2 domain", "yref": "y2", "xanchor": "left"}
+        text = f"{name.replace('_', ' ')} {value:.3g}"
+        figure.add_annotation(text=text, font={"color": colour}, showarrow=False, **beside)
 
 
 def throughput(training: Given) -> go.Figure:
@@ -98,7 +99,7 @@ def throughput(training: Given) -> go.Figure:
         x, y = steps["tokens"].to_list(), steps[name].to_list()
         figure.add_scatter(x=x, y=y, line=style, name=heads[place], showlegend=False, row=1, col=place + 1)
     figure = theme.layout(figure, _title(training, "Speed"), x=TOKENS, y="" if known else heads[0], height=320)
-    return figure.update_yaxes(rangemode="tozero").update_annotations(font_size=13)
+    return figure.update_yaxes(rangemode="tozero").update_layout(margin={"t": 78}).update_annotations(font_size=13)
 
 
 def learning_rate(training: Given) -> go.Figure:

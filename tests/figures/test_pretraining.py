@@ -14,6 +14,7 @@ from aifactory_lab.telemetry.trainings import Step, TrainingLog, read
 def training(tmp_path):
     with TrainingLog(tmp_path, title="d4", facts={"peak_flops": 1.9e11}, announced=False) as log:
         log.score("gzip", 1.92)
+        log.score("bigram", 1.91)
         log.score("xz", 1.66)
         for number in range(1, 41):
             loss = float("nan") if number == 7 else 8 - number / 10
@@ -31,9 +32,10 @@ def test_loss_is_drawn_beside_the_held_out_score_and_every_baseline(training):
     assert all(isinstance(value, float) for value in smooth["y"])
     assert (held["x"], held["y"]) == ([10_240, 20_480], [2.5, 2.0])
     levels = {shape["y0"] for shape in drawn["layout"]["shapes"]}
-    assert levels == {1.92, 1.66}
-    words = {note["text"] for note in drawn["layout"]["annotations"]}
-    assert {"gzip 1.92", "xz 1.66", "held-out bits per byte"} <= words
+    assert levels == {1.92, 1.91, 1.66}
+    notes = {note["text"]: note["y"] for note in drawn["layout"]["annotations"]}
+    assert {"gzip 1.92", "bigram 1.91", "xz 1.66", "held-out bits per byte"} <= set(notes)
+    assert notes["gzip 1.92"] - notes["bigram 1.91"] > 0.05, "names that would overlap stand apart"
     low, high = drawn["layout"]["yaxis2"]["range"]
     assert low < 1.66
     assert high > 2.5

@@ -60,6 +60,8 @@ class Plan:
         Under which it is served.
     adapters
         Name → file or folder, as the engine wants them.
+    default
+        The adapter that a request stands for which names no model; empty for the base.
     slots
         Requests worked on at once.
     context
@@ -73,6 +75,7 @@ class Plan:
     model: str
     name: str = ""
     adapters: Mapping[str, str] | None = None
+    default: str = ""
     slots: int = 8
     context: int = 0
     threads: int = 1

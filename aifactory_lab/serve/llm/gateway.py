@@ -69,13 +69,17 @@ class Gateway:
         What is refused.
     key
         The bearer token that `/v1` asks for; empty asks for none.
+    default
+        The model of a request that names none; empty takes the first.
     """
 
     engine: Engine
     limits: Limits = field(default_factory=Limits)
     key: str = field(default="", repr=False)
+    default: str = ""
 
     def __post_init__(self) -> None:
+        self.default = self.default or self.engine.models[0].id
         self.admission = Admission(slots=self.engine.slots, waiting=self.limits.waiting)
         self.meters = Meters(self.engine.models[0].id, engine=self.engine.name)
         self.meters.watch(running=lambda: self.admission.running, waiting=lambda: self.admission.waiting)
@@ -158,7 +162,7 @@ class Gateway:
             return
         request = requests.read(KINDS[path], body)
         names = [model.id for model in self.engine.models]
-        request["model"] = request.get("model") or names[0]
+        request["model"] = request.get("model") or self.default
         if request["model"] not in names:
             raise refusals.unknown_model(request["model"], names)
         work = asyncio.ensure_future(Job(self, path, request, answer).run())
@@ -180,9 +184,15 @@ class Job:
         self.gateway, self.path, self.request, self.answer = gateway, path, request, answer
         self.started = time.perf_counter()
         options = request.get("stream_options") or {}
+        # llama.cpp signs with the name of the base, whichever adapter spoke.
+        base = gateway.engine.models[0].id
+        self.signatures = [b'"model":' + orjson.dumps(name) for name in (base, request["model"])]
         self.streams = bool(request.get("stream"))
         self.stream = Stream(
-            usage_wanted=bool(options.get("include_usage")), meters=gateway.meters, started=self.started
+            usage_wanted=bool(options.get("include_usage")),
+            continuous=bool(options.get("continuous_usage_stats")),
+            meters=gateway.meters,
+            started=self.started,
         )
 
     async def run(self) -> None:
@@ -220,7 +230,7 @@ class Job:
         await self.answer.begin(200, EVENTS)
         while data := await exchange.piece():
             if passed := stream.pass_on(data, time.perf_counter()):
-                await self.answer.more(passed)
+                await self.answer.more(self._signed(passed))
         await self.answer.more(b"", last=True)
         self._finish(stream.reason or "stop")
 
@@ -229,8 +239,12 @@ class Job:
         found = orjson.loads(body)
         usage, choices = found.get("usage") or {}, found.get("choices") or [{}]
         self.stream.prompt_tokens = usage.get("prompt_tokens", 0)
-        await self.answer.whole(200, body)
+        await self.answer.whole(200, self._signed(body))
         self._finish(choices[0].get("finish_reason") or "stop", usage.get("completion_tokens", 0))
+
+    def _signed(self, body: bytes) -> bytes:
+        own, wanted = self.signatures
+        return body if own == wanted else body.replace(own, wanted)
 
     def _finish(self, reason: str, tokens: int | None = None) -> None:
         stream = self.stream

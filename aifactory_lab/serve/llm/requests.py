@@ -96,8 +96,8 @@ def read(kind: type[Sampling], body: bytes) -> dict[str, Any]:
 
 
 def _refusal(error: ValidationError) -> Refusal:
-    """Name the first field that is wrong; of a field that may be of several types pydantic tells each failure."""
-    first = error.errors(include_url=False)[0]
+    """Name the field that is wrong; of one that may be of several types the failure that leads furthest into it."""
+    first = max(error.errors(include_url=False), key=lambda found: len(found["loc"]))
     place = [str(part) for part in first["loc"] if not str(part).startswith(("list[", "function-"))]
     param = ".".join(part for part in place if part not in ("str", "int", "bool")) or None
     found = "" if first["type"] == "missing" else f" (found {_short(first['input'])})"

@@ -40,7 +40,7 @@ class Server(processes.Server):
     base_url
         What OpenAI's clients want: ``http://127.0.0.1:<port>/v1``.
     model, models
-        The base model's name, and all names that can be asked for.
+        The name that a request stands for which names none, and all names that can be asked for.
     engine, reason
         What computes the tokens, and why that.
     """
@@ -49,7 +49,7 @@ class Server(processes.Server):
         super().__init__(url, pid, stop)
         self.base_url = f"{url}/v1"
         self.models: tuple[str, ...] = tuple(told["models"])
-        self.model = self.models[0]
+        self.model = str(told["model"])
         self.engine, self.reason = str(told["engine"]), str(told["reason"])
 
     def __repr__(self) -> str:
@@ -59,6 +59,7 @@ class Server(processes.Server):
 def start(
     source: Any,
     *,
+    version: int | None = None,
     engine: str = "auto",
     name: str = "",
     adapters: Mapping[str, Any] | None = None,
@@ -76,7 +77,10 @@ def start(
     Parameters
     ----------
     source
-        A checkpoint folder, a .gguf file, a registry (its champion), a version of one, or the URL of a server.
+        A checkpoint folder, a .gguf file, whatever has a `folder`, a registry (its champion; an adapter comes with its
+        base), or the URL of a server.
+    version
+        Of a registry, another version than the champion.
     engine
         ``"llama.cpp"``, ``"vllm"``, ``"external"``, or ``"auto"``; see `engines.choose`.
     name
@@ -103,7 +107,7 @@ def start(
     FactoryError
         If the engine is missing or the address cannot be bound.
     """
-    found = sources.find(source)
+    found = sources.find(source, version)
     choice = engines.choose(found.model, engine)
     plan = make_plan(
         found, choice, name=name, adapters=adapters or {}, precision=precision,
@@ -129,7 +133,11 @@ def make_plan(
     if wrong or options["context"] < 0:
         msg = f"slots and threads must be at least 1 and context at least 0: {options}"
         raise FactoryError(msg, mend="serve.llm.start(source, slots=8, threads=1)")
-    named = name or found.name or Path(found.model).stem
+    named = name or found.name or Path(found.model).name.removesuffix(".gguf")
+    default, adapters = next(iter(found.adapters), ""), {**found.adapters, **adapters}
+    if named in adapters:
+        msg = f"the base and an adapter are both called {named!r}"
+        raise FactoryError(msg, mend='serve.llm.start(source, name="base", adapters={name: folder})')
     if choice.engine == "external":
         if adapters:
             msg = "an external server has its own adapters: they are among its models"
@@ -137,9 +145,9 @@ def make_plan(
         return Plan(found.model, name, **options)
     if choice.engine == "llama.cpp":
         over = sources.adapters_as_gguf(adapters, found.model)
-        return Plan(sources.as_gguf(found.model, precision=precision), named, over, **options)
+        return Plan(sources.as_gguf(found.model, precision=precision), named, over, default, **options)
     folders = {word: str(Path(getattr(adapter, "folder", adapter)).resolve()) for word, adapter in adapters.items()}
-    return Plan(found.model, named, folders, **options)
+    return Plan(found.model, named, folders, default, **options)
 
 
 def run(
@@ -165,14 +173,15 @@ def run(
     with listening, ExitStack() as told:
         engine = engines.start(choice, plan)
         told.callback(engine.stop)
-        gateway = Gateway(engine, Limits(waiting), key=os.environ.get(KEY_VARIABLE, ""))
-        names = [model.id for model in engine.models]
+        gateway = Gateway(engine, Limits(waiting), key=os.environ.get(KEY_VARIABLE, ""), default=plan.default)
+        said = {"url": url, "model": gateway.default, "models": [model.id for model in engine.models]}
+        said |= {"engine": engine.name, "reason": engine.reason}
 
         class Announcing(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
                 processes.tell(told, f"{url}/metrics")
-                ready(self, {"url": url, "models": names, "engine": engine.name, "reason": engine.reason})
+                ready(self, said)
 
         settings = processes.config(gateway)
         settings.lifespan = "off"

@@ -33,6 +33,8 @@ class Stream:
     ----------
     usage_wanted
         Whether the client asked for the usage.
+    continuous
+        Whether it asked for the usage with every chunk, which vLLM knows.
     meters
         Where tokens are counted as they come.
     started
@@ -48,10 +50,13 @@ class Stream:
         Whether the engine said that it was whole.
     """
 
-    def __init__(self, *, usage_wanted: bool, meters: Meters | None = None, started: float = 0.0) -> None:
+    def __init__(
+        self, *, usage_wanted: bool, continuous: bool = False, meters: Meters | None = None, started: float = 0.0
+    ) -> None:
         self.reason, self.done = "", False
         self.prompt_tokens = self.counted = 0
-        self._usage_wanted, self._meters, self._last = usage_wanted, meters, started
+        self._usage_wanted, self._continuous = usage_wanted, continuous
+        self._meters, self._last = meters, started
         self._exact: int | None = None
         self._rest = b""
 
@@ -74,29 +79,39 @@ class Stream:
             whole, end, self._rest = data.rpartition(END)
             data = whole + end
         events = data.split(END)
-        kept = [event for event in events if not event or self._read(event, now)]
-        return data if len(kept) == len(events) else END.join(kept)
+        passed = [self._read(event, now) if event else event for event in events]
+        return END.join(event for event in passed if event is not None)
 
-    def _read(self, event: bytes, now: float) -> bool:
-        """Take note of an event; say whether the client is to have it."""
+    def _read(self, event: bytes, now: float) -> bytes | None:
+        """Take note of an event; return it as the client is to have it, if it is."""
         if not event.startswith(DATA):
-            return True  # a comment that keeps the connection alive, or a field that is not for us
+            return event  # a comment that keeps the connection alive, or a field that is not for us
         if event == DONE:
             self.done = True
-            return True
+            return event
         try:
             chunk: dict[str, Any] = orjson.loads(event[len(DATA) :])
             choices, usage = chunk.get("choices") or (), chunk.get("usage")
         except (ValueError, AttributeError):
-            return True
+            return event
         if "error" in chunk:
             self.reason = "error"
         for choice in choices:
             self._note(choice, now)
-        if usage:
-            self.prompt_tokens, self._exact = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
-            return bool(choices) or self._usage_wanted
-        return True
+        if not usage:
+            return event
+        self.prompt_tokens, self._exact = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+        if choices:
+            return event if self._continuous else self._apart(chunk)
+        return event if self._usage_wanted else None
+
+    def _apart(self, chunk: dict[str, Any]) -> bytes:
+        """Return a last chunk that brings its usage along, as llama.cpp's does, as the two that OpenAI has."""
+        usage = chunk.pop("usage")
+        events = [DATA + orjson.dumps(chunk)]
+        if self._usage_wanted:
+            events.append(DATA + orjson.dumps({**chunk, "choices": [], "usage": usage}))
+        return END.join(events)
 
     def _note(self, choice: dict[str, Any], now: float) -> None:
         self.reason = choice.get("finish_reason") or self.reason

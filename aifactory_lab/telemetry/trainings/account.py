@@ -20,7 +20,7 @@ from aifactory_lab.telemetry.trainings.entries import FACTS, Score, Step
 from aifactory_lab.telemetry.trainings.training import Follower
 
 HELD_OUT = "bits_per_byte"  # the score that boards put beside its baselines
-HALF_LIFE = 0.01  # of the smoothed loss, as a share of the steps planned
+HALF_LIFE, LEAST_LINES = 0.02, 5.0  # of the smoothed loss: a share of the steps planned, and lines of the log
 MOST_POINTS = 300
 MOST_SAMPLES = 24
 MOST_LETTERS = 1_200
@@ -50,9 +50,9 @@ def smoothed(values: Sequence[float], half_life: float) -> NDArray[np.float64]:
 def half_life(steps: Sequence[Step]) -> float:
     """Return the half-life, in lines of the log, that a training of this length is smoothed with."""
     if len(steps) < 2:
-        return 1.0
+        return LEAST_LINES
     spacing = (steps[-1].step - steps[0].step) / (len(steps) - 1)
-    return max(1.0, HALF_LIFE * steps[-1].steps / spacing)
+    return max(LEAST_LINES, HALF_LIFE * steps[-1].steps / spacing)
 
 
 def thinned(values: NDArray[Any], most: int = MOST_POINTS) -> NDArray[Any]:

@@ -63,7 +63,7 @@ export class Curve {
     const axis = { stroke: inks.muted, font: `11px ${inks.font}`, ticks: { show: false } };
     this.plot = new uPlot({
       width, height: this.height, legend: { show: false }, pxAlign: 1, padding: [8, gutter, 0, 0],
-      scales: { x: { time: false, distr: log ? 3 : 1 }, y: { range: (_, least, most) => this.#range(least, most) } },
+      scales: { x: { time: false, distr: log ? 3 : 1, range: (_, least, most) => [least, most] }, y: { range: (_, least, most) => this.#range(least, most) } },
       axes: [
         { ...axis, grid: { show: false }, size: 25, gap: 6, space: 56, values: (u, ticks) => ticks.map((tick) => word(u, tick, log)) },
         { ...axis, grid: { stroke: inks.line, width: 1 }, size: (_, labels) => Math.max(44, ...(labels ?? []).map((label) => 10 + label.length * 6.3)), gap: 4, space: 26, values: (_, ticks) => ticks.map((tick) => short(tick, this.unit)) },
