@@ -124,13 +124,10 @@ def gain_and_forgetting(tunings: Mapping[str, Mapping[str, Comparison]]) -> go.F
 def _point(label: str, found: Interval, colour: str) -> go.Scatter:
     return go.Scatter(
         x=[found.value],
-        y=[label],
+        y=[f"{label}: {found.value:.3g}"],
         error_x=_bars([found]),
-        mode="markers+text",
+        mode="markers",
         marker={"color": colour, "size": 12},
-        text=[f"{found.value:.3g}"],
-        textposition="top center",
-        cliponaxis=False,
         hovertemplate=f"{label}: {found}<extra></extra>",
     )
 

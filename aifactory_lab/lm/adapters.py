@@ -37,7 +37,7 @@ class Adapter:
     rank, alpha
         Columns of each pair of matrices; their product is multiplied with alpha ÷ rank.
     targets
-        The layers that it changes.
+        The kinds of layers that it changes: ``"q_proj"``, …
     card
         Metrics, lineage, the base, and the sha256 of each file.
     """
@@ -63,7 +63,8 @@ class Adapter:
             msg = f"{folder} is an adapter, but it does not say which weights it was trained over (no card.json)"
             raise ModelError(msg, mend=f"lm.adapters.adopt({str(folder)!r}, base_folder), if you know its base")
         card = checkpoint.verify(folder)
-        return cls(folder, int(config["r"]), float(config["lora_alpha"]), tuple(sorted(config["target_modules"])), card)
+        targets = sorted({name.rpartition(".")[2] for name in config["target_modules"]})  # peft may name each layer's
+        return cls(folder, int(config["r"]), float(config["lora_alpha"]), tuple(targets), card)
 
     @property
     def base_sha256(self) -> str:

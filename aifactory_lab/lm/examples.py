@@ -23,6 +23,7 @@ from aifactory_lab.errors import DataError, ModelError
 from aifactory_lab.lm import pairs
 
 IGNORED = -100  # PyTorch's mark for a target that does not count
+MANY = 16  # documents to read of: some of many rather than all of a few
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def windows(documents: pl.DataFrame, tokenizer: Any, longest: int, tokens: int, 
     """
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     order = np.random.default_rng(seed).permutation(documents.height)
-    each = max(longest, tokens // 16)  # of one document: some of many rather than all of a few
+    each = max(longest, tokens // min(MANY, documents.height))
     made: list[Window] = []
     for number in order.tolist():
         name, text = documents["id"][number], documents["text"][number]

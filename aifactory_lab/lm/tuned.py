@@ -18,11 +18,12 @@ import polars as pl
 
 from aifactory_lab.errors import ModelError
 from aifactory_lab.lm import checkpoint
-from aifactory_lab.lm.adapters import Adapter
+from aifactory_lab.lm.adapters import CONFIG, WEIGHTS, Adapter
 from aifactory_lab.lm.comparison import Comparison, compare, overlap
 from aifactory_lab.lm.examination import Floats, Marks
 from aifactory_lab.lm.examples import Window
 from aifactory_lab.measure import StationReport
+from aifactory_lab.telemetry.trainings.entries import FILE
 
 HISTORY, ANSWERS = "history.parquet", "answers.parquet"
 CHANCE = "overlap_by_chance"
@@ -131,7 +132,7 @@ def table(before: Marks, after: Marks) -> pl.DataFrame:
 
 def clear(folder: Path) -> None:
     """Take away what an earlier fine-tuning left, so that a killed one leaves nothing that looks finished."""
-    for name in (checkpoint.CARD, "adapter_config.json", "adapter_model.safetensors", HISTORY, ANSWERS):
+    for name in (checkpoint.CARD, CONFIG, WEIGHTS, HISTORY, ANSWERS, FILE):
         (folder / name).unlink(missing_ok=True)
 
 

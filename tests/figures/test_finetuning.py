@@ -26,7 +26,7 @@ SCORES = {
 def test_each_score_before_and_after_with_its_interval():
     figure = finetuning.before_after(SCORES, by_chance=0.2)
     points = [(trace.y[0], trace.x[0], trace.error_x.array[0]) for trace in figure.data]
-    assert points[:2] == [("before", 4.0, pytest.approx(0.1)), ("after", 3.0, pytest.approx(0.1))]
+    assert points[:2] == [("before: 4", 4.0, pytest.approx(0.1)), ("after: 3", 3.0, pytest.approx(0.1))]
     assert len(points) == 8
     assert [trace.marker.color for trace in figure.data[1::2]] == [GOOD, GOOD, PLAIN, BAD]
     assert [shape.x0 for shape in figure.layout.shapes] == [0.2]

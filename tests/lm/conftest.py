@@ -11,9 +11,34 @@ import pytest
 import torch
 
 from aifactory_lab.lm import checkpoint as checkpoints
-from aifactory_lab.lm import model, shards, tokenizer
+from aifactory_lab.lm import finetune, model, pairs, shards, tokenizer
+from aifactory_lab.lm.tuned import Result
 
 STEPS, BATCHES, BATCH, CONTEXT = 100, 2, 8, 64
+QUICK = {"steps": 200, "batch": 8, "learning_rate": 1e-2, "rank": 16, "held_out": 16, "longest_answer": 12}
+VERBS = {"get": "Return", "set": "Change", "del": "Remove", "log": "Print", "load": "Read"}
+NOUNS = [
+    "name",
+    "size",
+    "type",
+    "path",
+    "file",
+    "line",
+    "code",
+    "value",
+    "list",
+    "time",
+    "host",
+    "port",
+    "mode",
+    "data",
+    "text",
+    "key",
+    "test",
+    "item",
+    "date",
+    "state",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,6 +84,35 @@ def checkpoint(packed, words, tmp_path_factory) -> checkpoints.Checkpoint:
         llama.loss(*packed.batch("train", step % BATCHES, batch=BATCH, context=CONTEXT, seed=0)).backward()
         optimiser.step()
     return checkpoints.save(tmp_path_factory.mktemp("checkpoint"), llama, words, {"title": "tiny"})
+
+
+@pytest.fixture(scope="session")
+def base(packed, words, tmp_path_factory) -> Path:
+    """A checkpoint with room for a question and its answer, after 200,000 tokens: what is fine-tuned here."""
+    llama = model.Llama(model.shape(2, words.vocabulary, context=256), seed=1)
+    optimiser = torch.optim.AdamW(llama.parameters(), lr=5e-3)
+    for step in range(200):
+        optimiser.zero_grad()
+        llama.loss(*packed.batch("train", step, batch=4, context=256, seed=0)).backward()
+        optimiser.step()
+    return checkpoints.save(tmp_path_factory.mktemp("base"), llama, words, {"title": "tiny"}).folder
+
+
+@pytest.fixture(scope="session")
+def questions() -> pl.DataFrame:
+    """A hundred functions whose names say what they do, one a file; every seventh is held out."""
+    texts = [
+        f'def {verb}_{noun}(self):\n    """{says} the {noun}."""\n' for noun in NOUNS for verb, says in VERBS.items()
+    ]
+    names = [f"{number}.py" for number in range(len(texts))]
+    split = ["train" if number % 7 else "valid" for number in range(len(texts))]
+    return pairs.docstrings(pl.DataFrame({"id": names, "path": names, "kind": "code", "split": split, "text": texts}))
+
+
+@pytest.fixture(scope="session")
+def tuned(base, questions, documents, tmp_path_factory) -> Result:
+    """An adapter over it that says what a function does (about 8 CPU-seconds)."""
+    return finetune.run(base, questions, tmp_path_factory.mktemp("tuned"), old=documents.filter(split="valid"), **QUICK)
 
 
 @pytest.fixture
