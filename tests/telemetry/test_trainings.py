@@ -211,7 +211,7 @@ def test_the_newest_training_is_found_and_the_last_one_remembered(tmp_path):
     assert found.running() == []
     assert found.newest() == tmp_path / "b" / "training.jsonl"
     (tmp_path / "b").rename(tmp_path / "kept")
-    assert found.newest() is None
+    assert read(found.newest()).title == "a", "a copy of the last that ended"
     found.remember(tmp_path / "kept" / "training.jsonl")
     assert found.newest() == tmp_path / "kept" / "training.jsonl"
 
@@ -271,6 +271,20 @@ def test_a_source_says_when_the_log_is_gone_and_follows_it_to_where_it_was_kept(
         snapshot = given.sample()
         assert "is gone" in snapshot.notes[0]
         assert set(snapshot.states.ravel()) == {State.LOST}
+
+
+def test_a_training_that_ended_and_was_cleared_away_between_two_looks_is_seen_to_its_end(tmp_path):
+    with TrainingSource() as source:
+        with TrainingLog(tmp_path / "run-7", title="t") as log:
+            log.step(step(1))
+            source.sample()
+            log.step(step(2))
+            log.score("bits_per_byte", 1.7, step=2)
+        log.path.unlink()
+        snapshot = source.sample()
+        assert (source.words()["state"], source.words()["step"]) == ("finished", 2)
+        assert source.words()["scores"][0]["values"] == [1.7]
+        assert [entity.path[-1] for entity in snapshot.layout.entities] == ["run-7"]
 
 
 def test_a_slow_training_is_not_called_silent(tmp_path):

@@ -32,6 +32,8 @@ class Begun:
         What stays as it is, in the words of `FACTS` and any others.
     after
         The step that it goes on after; `None` if it does not say.
+    path
+        Where the log was written: copies of it tell.
     pid, host, time
         Which process, where, since when (seconds since the epoch): whether it still lives can be asked.
     """
@@ -39,6 +41,7 @@ class Begun:
     title: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     after: int | None = None
+    path: str = ""
     pid: int = 0
     host: str = ""
     time: float = field(default_factory=time.time)

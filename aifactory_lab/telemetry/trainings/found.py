@@ -1,7 +1,7 @@
 """Which trainings run on this machine: each announces its log while it runs, and leaves word where the last one was.
 
 The manner is that of `sharing.announced`, in a folder that only this user can enter: what a killed process left is
-swept, and a training that has ended is found as the last one until another begins.
+swept, and a training that has ended is found as the last one until another does, even where its folder was moved.
 
 >>> import tempfile
 >>> folder = tempfile.mkdtemp()
@@ -14,16 +14,18 @@ True
 []
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aifactory_lab.aside import write_text
+from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.telemetry.sharing import announced
 from aifactory_lab.telemetry.sharing.election import runtime_folder
 
 FOLDER = "trainings"
-LAST = "last"  # not *.json: the sweep of announcements leaves it
+LAST, COPY = "last", "last.jsonl"  # not *.json: the sweep of announcements leaves them
+MOST_BYTES = 16 << 20  # of a log that is copied: days of training
 
 
 @contextmanager
@@ -51,6 +53,21 @@ def remember(log: Path | str, folder: Path | str | None = None) -> None:
     write_text(_folder(folder) / LAST, str(Path(log).absolute()))
 
 
+def leave(log: Path, folder: Path | str | None = None) -> None:
+    """Leave a copy of a log that has ended, for a board that looks when its folder has been moved or cleared away.
+
+    Raises
+    ------
+    TelemetryError
+        If the folder is not private.
+    OSError
+        If there is no log, or no room.
+    """
+    if log.stat().st_size <= MOST_BYTES:
+        with write_aside(_folder(folder) / COPY) as aside:
+            shutil.copyfile(log, aside)
+
+
 def running(folder: Path | str | None = None) -> list[Path]:
     """Return the logs of the trainings that run now, oldest first."""
     return [Path(path) for path in announced.announced(_folder(folder))]
@@ -66,11 +83,12 @@ def newest(folder: Path | str | None = None) -> Path | None:
     """
     if logs := running(folder):
         return logs[-1]
+    kept = _folder(folder)
     try:
-        last = Path((_folder(folder) / LAST).read_text())
+        last = Path((kept / LAST).read_text())
     except (OSError, UnicodeDecodeError):
         return None
-    return last if last.is_file() else None
+    return next((path for path in (last, kept / COPY) if path.is_file()), None)
 
 
 def _folder(folder: Path | str | None) -> Path:

@@ -35,7 +35,7 @@ from aifactory_lab.telemetry.trainings.entries import (
     file_of,
     write,
 )
-from aifactory_lab.telemetry.trainings.found import announce, remember
+from aifactory_lab.telemetry.trainings.found import announce, leave, remember
 
 Listener = Callable[[Entry], None]
 
@@ -74,8 +74,8 @@ class TrainingLog:
         announced: bool = True,
     ) -> None:
         self.path = file_of(path).absolute()
-        self.begun = Begun(title, dict(facts or {}), after, os.getpid(), socket.gethostname())
-        self.closed = False
+        self.begun = Begun(title, dict(facts or {}), after, str(self.path), os.getpid(), socket.gethostname())
+        self.closed, self._announced = False, announced
         self._listeners: list[Listener] = []
         self._lock = threading.Lock()
         self._told = ExitStack()
@@ -103,6 +103,9 @@ class TrainingLog:
         if not self.closed:
             self._append(End(state, reason))
             self.closed = True
+            if self._announced:
+                with suppress(TelemetryError, OSError):
+                    leave(self.path)
         self._told.close()
 
     def listen(self, listener: Listener) -> Callable[[], None]:

@@ -108,7 +108,8 @@ class TrainingSource(Source):
         begun = self.log.begun if self.log is not None else None
         if self.log is None or begun is None:
             return Layout((), TRAINING, "measured", "a training")
-        name = self.log.path.parent.name or self.log.path.stem
+        written = Path(begun.path) if begun.path else self.log.path  # what is read may be a copy
+        name = written.parent.name or written.stem
         return Layout((Entity((*here(), name), "training", begun.title, str(self.log.path)),), TRAINING, "measured")
 
 
