@@ -32,12 +32,14 @@ class Cache:
         Whose they are.
     slots
         Rows; row r holds one sequence from its first token on.
+    capacity
+        Most tokens of a row; by default the model's context.
     """
 
-    def __init__(self, model: Llama, slots: int) -> None:
+    def __init__(self, model: Llama, slots: int, capacity: int | None = None) -> None:
         weight = model.model.embed_tokens.weight
         shape = model.shape
-        size = (shape.layers, slots, shape.kv_heads, shape.context, shape.head)
+        size = (shape.layers, slots, shape.kv_heads, capacity or shape.context, shape.head)
         self.model = model
         self.slots = slots
         self.device = weight.device
@@ -68,7 +70,7 @@ class Cache:
         return hidden[torch.arange(len(fed), device=self.device), last]
 
     def _pass(self, ids: Tensor, places: Tensor, rows: slice, *, reach: int) -> Tensor:
-        trunk, shape = self.model.model, self.model.shape
+        trunk = self.model.model
         # Each token sees the tokens up to itself: (rows, 1, tokens, reach).
         seen = (torch.arange(reach, device=self.device) <= places[:, :, None])[:, None]
         turn = (self.model.cosine[places][:, None], self.model.sine[places][:, None])
@@ -78,13 +80,7 @@ class Cache:
             assert isinstance(block, Block)
             q, k, v = block.self_attn.project(block.input_layernorm(x), turn)
             keys[row, :, places], values[row, :, places] = k.transpose(1, 2), v.transpose(1, 2)
-            mixed = functional.scaled_dot_product_attention(
-                q,
-                keys[rows, :, :reach],
-                values[rows, :, :reach],
-                attn_mask=seen,
-                enable_gqa=shape.kv_heads != shape.heads,
-            )
+            mixed = _attend(q, keys[rows, :, :reach], values[rows, :, :reach], seen)
             x = x + block.self_attn.join(mixed)
             x = x + block.mlp(block.post_attention_layernorm(x))
         hidden: Tensor = trunk.norm(x)
@@ -94,3 +90,17 @@ class Cache:
         """Give up a row: the last one in use takes its place, so that those in use stay side by side."""
         if row != last:
             self.keys[:, row], self.values[:, row] = self.keys[:, last], self.values[:, last]
+
+
+def _attend(q: Tensor, keys: Tensor, values: Tensor, seen: Tensor) -> Tensor:
+    """Return each token's mixture of the values that it sees; keys and values may have fewer heads.
+
+    The fused kernel is made for many tokens at once. For one new token each, the same written out as two products reads
+    the cache as it lies, without a copy for each head of a group, and in bfloat16 in half the time.
+    """
+    if q.shape[2] > 1:
+        grouped = keys.shape[1] != q.shape[1]
+        return functional.scaled_dot_product_attention(q, keys, values, attn_mask=seen, enable_gqa=grouped)
+    groups = q.view(len(q), keys.shape[1], -1, q.shape[-1])
+    scores = torch.matmul(groups * q.shape[-1] ** -0.5, keys.transpose(2, 3)).masked_fill_(~seen, -torch.inf)
+    return torch.matmul(scores.softmax(-1), values).view(q.shape)

@@ -157,7 +157,8 @@ class Sampler:
         waiting = deque(self._request(number, prompt, max_tokens, seed) for number, prompt in enumerate(prompts))
         self.stats = Stats(len(waiting), sum(len(request.prompt) for request in waiting))
         done: dict[int, Completion] = {}
-        cache = Cache(self.model, min(self.slots, len(waiting)))
+        longest = max((len(request.prompt) + request.limit for request in waiting), default=0)
+        cache = Cache(self.model, min(self.slots, len(waiting)), longest)
         active: list[_Request] = []  # in the order of the cache's rows
         while waiting or active:
             fresh = [waiting.popleft() for _ in range(min(len(waiting), cache.slots - len(active)))]
