@@ -111,15 +111,15 @@ class Exchange(asyncio.Protocol):
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
+                await self._connect()
         except (OSError, TimeoutError) as error:
             msg = f"{self.address!r} cannot be reached: {error or 'no answer'}"
+            self.close()
             raise Unreachable(msg) from error
-        if self._transport is None:
-            msg = f"{self.address!r} hung up"
-            raise Unreachable(msg)
-        self._transport.write(self._request)
         try:
+            if self._transport:
+                self._transport.write(self._request)
             while not self.status:
                 await self._more()
         except BaseException:

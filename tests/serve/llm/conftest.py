@@ -16,7 +16,8 @@ from aifactory_lab.lm import checkpoint as checkpoints
 from aifactory_lab.lm import model, tokenizer
 from aifactory_lab.serve import llm
 
-STEPS, CONTEXT, SLOTS, WAITING = 60, 2_048, 4, 6
+STEPS, SLOTS, WAITING = 60, 4, 6
+CONTEXT = 16_384  # an answer that fills it takes longer than a test needs to look, on any machine
 PROMPT = "import "
 
 
@@ -39,7 +40,7 @@ def checkpoint(tmp_path_factory) -> checkpoints.Checkpoint:
 @pytest.fixture(scope="session")
 def server(checkpoint) -> Iterator[llm.Server]:
     """Four slots, and six requests may wait."""
-    with llm.start(checkpoint.folder, slots=SLOTS, waiting=WAITING) as running:
+    with llm.start(checkpoint.folder, slots=SLOTS, waiting=WAITING, context=CONTEXT) as running:
         yield running
 
 

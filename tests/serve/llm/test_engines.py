@@ -13,7 +13,7 @@ from aifactory_lab.errors import DeviceError, FactoryError, MissingPackageError,
 from aifactory_lab.serve import llm
 from aifactory_lab.serve.llm import engines, external, vllm
 from aifactory_lab.serve.llm.engines import Plan
-from tests.serve.llm.conftest import PROMPT, engine_of, metric
+from tests.serve.llm.conftest import CONTEXT, PROMPT, engine_of, metric
 
 GPU = device.Device("gpu", "1 × NVIDIA H100, CUDA driver 13.0")
 
@@ -64,9 +64,9 @@ def test_a_server_of_others_is_served_as_our_own(server, official, ending):
             assert client.completions.create(**asked).choices[0].text == expected
             chunks = list(client.completions.create(**asked, stream=True))
             assert "".join(chunk.choices[0].text for chunk in chunks) == expected
-            with pytest.raises(openai.BadRequestError, match="the context holds 2,048"):
-                client.completions.create(model="tiny", prompt="x" * 3_000)
-            assert client.models.list().data[0].max_model_len == 2_048
+            with pytest.raises(openai.BadRequestError, match=f"the context holds {CONTEXT:,}"):
+                client.completions.create(model="tiny", prompt="x" * 20_000)
+            assert client.models.list().data[0].max_model_len == CONTEXT
         with httpx.Client(base_url=relay.url) as client:
             assert metric(client, "vllm:generation_tokens_total") == 40
             assert 'aifactory_llm_info{engine="external",model_name="tiny"} 1.0' in client.get("/metrics").text

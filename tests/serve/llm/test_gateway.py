@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from aifactory_lab.serve import llm
 from aifactory_lab.telemetry.prometheus import PrometheusSource
-from tests.serve.llm.conftest import PROMPT, SLOTS, WAITING, engine_of, long, metric, quiet, wait_until
+from tests.serve.llm.conftest import CONTEXT, PROMPT, SLOTS, WAITING, engine_of, long, metric, quiet, wait_until
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 
@@ -127,27 +127,33 @@ def test_a_request_that_comes_in_pieces_is_read(client):
 
 
 def test_who_comes_on_top_is_told_when_to_return(server, client, official):
-    """All slots run and all places to wait are taken: the next one is refused, and those inside are answered."""
-    body = json.dumps(long(stream=True, max_tokens=1_000)).encode()
+    """All slots run and all places to wait are taken: the next one is refused, and those waiting are answered."""
     place = urlsplit(server.url)
     inside = []
-    for _ in range(SLOTS + WAITING):
+    for number in range(SLOTS + WAITING):
+        body = json.dumps(long(stream=True, max_tokens=CONTEXT if number < SLOTS else 30)).encode()
         inside.append(socket.create_connection((place.hostname, place.port)))
         head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
         inside[-1].sendall(head % len(body) + body)
-    wait_until(lambda: metric(client, "vllm:num_requests_waiting") == WAITING or quiet(client))
-    state = client.get("/health").json()
-    assert (state["running"], state["waiting"]) == (SLOTS, WAITING)
+        wait_until(lambda number=number: inside_now(client) == number + 1)
     assert metric(client, "vllm:num_requests_running") == SLOTS
+    assert metric(client, "vllm:num_requests_waiting") == WAITING
     refused = client.post(COMPLETIONS, json={"prompt": PROMPT})
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 1
     with pytest.raises(openai.RateLimitError, match="4 requests are running and 6 wait"):
         official.completions.create(model="tiny", prompt=PROMPT)
-    for waiting in inside:
+    for running in inside[:SLOTS]:
+        running.close()
+    for waiting in inside[SLOTS:]:
         with waiting, waiting.makefile("rb") as answer:
             assert b"data: [DONE]" in answer.read()
-    assert quiet(client)
+    wait_until(lambda: quiet(client))
+
+
+def inside_now(client) -> int:
+    state = client.get("/health").json()
+    return state["running"] + state["waiting"]
 
 
 def test_a_board_reads_the_server_as_it_reads_vllm(server, client):
@@ -157,7 +163,7 @@ def test_a_board_reads_the_server_as_it_reads_vllm(server, client):
         source.sample()
         time.sleep(0.6)  # a rate spans half a period at least
         for _ in range(4):
-            client.post(COMPLETIONS, json={"prompt": PROMPT, "max_tokens": 20, "stream": True})
+            client.post(COMPLETIONS, json={"prompt": PROMPT, "max_tokens": 20, "ignore_eos": True, "stream": True})
         snapshot = source.sample()
         (row,) = snapshot.layout.rows.values()
         told = dict(zip(snapshot.layout.metrics, snapshot.values[row], strict=True))
@@ -165,7 +171,7 @@ def test_a_board_reads_the_server_as_it_reads_vllm(server, client):
         assert told[name] > 0, name
     assert told["good_share"] == 100
     assert (told["running"], told["waiting"], told["errors_rate"]) == (0, 0, 0)
-    assert told["tokens_rate"] == pytest.approx(20 / 1 * told["requests_rate"])
+    assert told["tokens_rate"] == pytest.approx(20 * told["requests_rate"])
     assert told["itl_p50"] < told["latency_p50"]
 
 

@@ -124,8 +124,8 @@ def test_errors_are_of_the_clients_own_classes(official):
     with pytest.raises(openai.NotFoundError, match="'gpt-9' does not exist here; there are: tiny") as missing:
         official.completions.create(model="gpt-9", prompt=PROMPT)
     assert (missing.value.code, missing.value.param) == ("model_not_found", "model")
-    with pytest.raises(openai.BadRequestError, match="the context holds 2,048") as long_prompt:
-        official.completions.create(model="tiny", prompt="x" * 3_000)
+    with pytest.raises(openai.BadRequestError, match=f"the context holds {CONTEXT:,}") as long_prompt:
+        official.completions.create(model="tiny", prompt="x" * 20_000)
     assert long_prompt.value.code == "context_length_exceeded"
     with pytest.raises(openai.BadRequestError, match="temperature") as hot:
         official.completions.create(model="tiny", prompt=PROMPT, temperature=3.0)

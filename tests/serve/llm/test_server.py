@@ -64,7 +64,10 @@ def test_a_port_that_is_taken_is_said(server, checkpoint):
 
 
 def test_an_engine_that_dies_is_said_and_nothing_hangs(checkpoint):
-    with llm.start(checkpoint.folder, slots=2) as server, httpx.Client(base_url=server.url, timeout=30) as client:
+    with (
+        llm.start(checkpoint.folder, slots=2, context=CONTEXT) as server,
+        httpx.Client(base_url=server.url, timeout=30) as client,
+    ):
         official = openai.OpenAI(base_url=server.base_url, api_key="none", max_retries=0)
         with official, official.completions.create(model="tiny", **streamed()) as stream:
             next(iter(stream))
@@ -112,11 +115,11 @@ def test_everything_ends_with_the_process_that_started_it(checkpoint):
 
 def test_what_was_accepted_is_answered_before_the_end(checkpoint):
     """One request is being computed and one waits when the server is asked to stop: both get their answers."""
-    server = llm.start(checkpoint.folder, slots=1)
+    server = llm.start(checkpoint.folder, slots=1, context=CONTEXT)
     answers = []
 
     def ask():
-        answers.append(httpx.post(f"{server.url}/v1/completions", json=long(max_tokens=1_500), timeout=60))
+        answers.append(httpx.post(f"{server.url}/v1/completions", json=long(max_tokens=2_500), timeout=60))
 
     clients = [threading.Thread(target=ask) for _ in range(2)]
     for client in clients:
@@ -125,7 +128,7 @@ def test_what_was_accepted_is_answered_before_the_end(checkpoint):
     server.stop()
     for client in clients:
         client.join()
-    assert [answer.json()["usage"]["completion_tokens"] for answer in answers] == [1_500, 1_500]
+    assert [answer.json()["usage"]["completion_tokens"] for answer in answers] == [2_500, 2_500]
 
 
 def test_the_command_line_serves_until_it_is_told_to_stop(checkpoint):
