@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TelemetryError
+from aifactory_lab.telemetry.prometheus.exporter import export
+from aifactory_lab.telemetry.prometheus.source import PrometheusSource
 from aifactory_lab.telemetry.readings import State
+from aifactory_lab.telemetry.sampler import watch
 from aifactory_lab.telemetry.sharing.election import runtime_folder
 from aifactory_lab.telemetry.trainings import Step, TrainingLog, TrainingSource, account, entries, found, keep, read
 from aifactory_lab.telemetry.trainings.training import Follower
@@ -324,3 +327,19 @@ def test_thinning_keeps_the_ends_and_the_order(count, most):
     assert (np.diff(kept) > 0).all()
     if count:
         assert (kept[0], kept[-1]) == (0, count - 1)
+
+
+def test_a_training_is_told_to_prometheus_and_read_back_from_there(tmp_path):
+    with TrainingLog(tmp_path / "run-7", title="d4", announced=False) as log:
+        log.step(step(25, tokens_rate=8_000.0, mfu=33.0, eta=9.0))
+        with (
+            watch(TrainingSource(tmp_path / "run-7")) as sampler,
+            export(port=0, samplers=[sampler]) as exporter,
+            PrometheusSource(exporter.url) as there,
+        ):
+            expected = sampler.first()
+            (entity,) = [entity for entity in there.sample().layout.entities if entity.kind == "training"]
+            told = {name: there.sample().reading(entity.id, name).value for name in ("loss", "mfu", "learning_rate")}
+    assert (entity.path[-1], entity.name) == ("run-7", "d4")
+    here = expected.layout.entities[0].id
+    assert told == pytest.approx({name: expected.reading(here, name).value for name in told})

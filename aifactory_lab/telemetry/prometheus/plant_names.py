@@ -35,7 +35,8 @@ UNITS = {
     "tokens/s": ("_per_second", 1.0),
     "": ("", 1.0),
 }
-WORDS = {"rate": "made", "seconds": "", "joules": ""}  # a station's rate is that of what it made; no unit twice
+# A station's rate is that of what it made; no unit twice; a learning rate is no rate per second.
+WORDS = {"rate": "made", "seconds": "", "joules": "", "learning": "learning_rate"}
 # What has a standard name goes by that.
 _DCGM = tuple({column.metric for column in DCGM.columns.values()})
 STANDARD: Mapping[Kind, tuple[str, ...]] = {"gpu": _DCGM, "mig": _DCGM, "host": ("memory_total", "memory_used", "load")}
