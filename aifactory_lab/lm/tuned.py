@@ -118,7 +118,7 @@ def forgotten(before: Floats, after: Floats, windows: Sequence[Window]) -> dict[
 
 
 def table(before: Marks, after: Marks) -> pl.DataFrame:
-    """Return the answers side by side, those that the adapter changed most for the better first."""
+    """Return the answers before and after side by side, in the order in which they were drawn."""
     return before.pairs.select("path", "prompt", "answer").with_columns(
         *(
             pl.Series(f"{name}{ending}", values)

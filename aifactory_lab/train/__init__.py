@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         registry,
         result,
         table,
+        versions,
     )
     from aifactory_lab.train.bundle import Bundle, Feature
     from aifactory_lab.train.fitting import fit
@@ -55,6 +56,7 @@ __all__ = [
     "registry",
     "result",
     "table",
+    "versions",
 ]
 
 
