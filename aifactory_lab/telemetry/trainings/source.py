@@ -32,6 +32,8 @@ from aifactory_lab.telemetry.trainings import account, found
 from aifactory_lab.telemetry.trainings.entries import file_of
 from aifactory_lab.telemetry.trainings.training import Follower
 
+REST = 20.0  # times as long as the words of a log took: one of days costs 5 % of a core at most
+
 
 class TrainingSource(Source):
     """The readings of one training.
@@ -51,7 +53,8 @@ class TrainingSource(Source):
         self.key = "training" if self.path is None else f"training {self.path}"
         self._folder = folder
         self.log: Follower | None = None
-        self._said: tuple[Any, dict[str, Any]] = (None, {})
+        self._said: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+        self._due = 0.0
 
     def open(self) -> Layout:
         """Look for the training; none yet is no error."""
@@ -87,9 +90,12 @@ class TrainingSource(Source):
         """Return the curves, scores, samples and state for a board; nothing while there is no training."""
         if self.log is None:
             return {}
-        now = (self.log.path, self.log.version, self.log.state(), self.log.stale())
-        if now != self._said[0]:
+        stands = (self.log.path, self.log.state())
+        now, before = (*stands, self.log.version, self.log.stale()), self._said[0]
+        if now != before and (stands != before[:2] or time.monotonic() >= self._due):
+            start = time.monotonic()
             self._said = (now, account.words(self.log))
+            self._due = time.monotonic() + REST * (time.monotonic() - start)
         return self._said[1]
 
     def _look(self) -> None:
