@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aifactory_lab.telemetry import trainings
     from aifactory_lab.telemetry.alerts import Alerts
     from aifactory_lab.telemetry.dask.workers import DaskSource
     from aifactory_lab.telemetry.energy import energy_between
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from aifactory_lab.telemetry.sampler import Sampler, samplers, watch
     from aifactory_lab.telemetry.sharing.commons import Shared
     from aifactory_lab.telemetry.sources import Source
+    from aifactory_lab.telemetry.trainings.source import TrainingSource
 
 _HOMES = {
     "dashboard": "prometheus.exporter",
@@ -54,6 +56,7 @@ _HOMES = {
     "Snapshot": "readings",
     "Source": "sources",
     "State": "readings",
+    "TrainingSource": "trainings.source",
     "compare": "recordings.comparison",
     "energy_between": "energy",
     "export": "prometheus.exporter",
@@ -83,6 +86,7 @@ __all__ = [
     "Snapshot",
     "Source",
     "State",
+    "TrainingSource",
     "compare",
     "dashboard",
     "energy_between",
@@ -90,12 +94,15 @@ __all__ = [
     "record",
     "replay",
     "samplers",
+    "trainings",
     "watch",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Open a part of the room on first use (PEP 562)."""
+    if name == "trainings":
+        return import_module("aifactory_lab.telemetry.trainings")
     if name in _HOMES:
         return getattr(import_module(f"aifactory_lab.telemetry.{_HOMES[name]}"), name)
     msg = f"aifactory_lab.telemetry has no {name!r}; there are: {', '.join(__all__)}"
