@@ -9,7 +9,7 @@ import pytest
 from aifactory_lab.figures import theme, tokens
 from aifactory_lab.serve.load import Slo, TokenReport
 from aifactory_lab.serve.load.records import Record
-from aifactory_lab.serve.load.token_report import frame
+from aifactory_lab.serve.load.token_tables import frame
 
 MILLI = 1_000_000
 

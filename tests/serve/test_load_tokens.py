@@ -6,19 +6,21 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aifactory_lab.datasets import places
 from aifactory_lab.errors import DataError
 from aifactory_lab.measure import Meter
 from aifactory_lab.serve import load
-from aifactory_lab.serve.load import Arrivals, Distribution, Slo, TokenReport, arrivals, prompts, summary
+from aifactory_lab.serve.load import Arrivals, Distribution, Slo, TokenReport, arrivals, prompts, summary, token_tables
 from aifactory_lab.serve.load.costs import Cost, metered, price
 from aifactory_lab.serve.load.records import Record
 from aifactory_lab.serve.load.streams import Answer, events, message
 from aifactory_lab.serve.load.targets import Target
 from aifactory_lab.serve.load.token_clients import outcome_of
 from tests.benchmarks.llm import aiperf
+from tests.datasets.test_cards import stores
 
 EXPORT = Path(__file__).parent / "aiperf"  # AIPerf 0.13 on llama.cpp, 12 requests, 4 at once
 OUTCOMES = ["200", "200", "200", "429", "cut", "lost", "timeout"]
@@ -48,6 +50,7 @@ def requests(draw, scheduled=False):
 LISTS = st.lists(requests(), min_size=1, max_size=25)
 
 
+@settings(deadline=None)
 @given(LISTS)
 def test_every_figure_is_numpy_s(records):
     """An oracle of its own: AIPerf's definitions on arrays."""
@@ -80,6 +83,7 @@ def test_every_figure_is_numpy_s(records):
             assert (one.min, one.max) == pytest.approx((values.min(), values.max()))
 
 
+@settings(deadline=None)
 @given(LISTS, st.floats(1, 3_000), st.floats(0.1, 500))
 def test_totals_add_up(records, ttft_ms, itl_ms):
     slo = Slo(ttft_ms=ttft_ms, itl_ms=itl_ms)
@@ -106,6 +110,7 @@ def test_totals_add_up(records, ttft_ms, itl_ms):
     assert totals["good_request_fraction"] == pytest.approx(len(met) / len(records))
 
 
+@settings(deadline=None)
 @given(st.lists(requests(scheduled=True), min_size=1, max_size=20), st.floats(1, 3_000))
 def test_waiting_counts_from_the_arrival_and_never_helps(records, most):
     report = TokenReport("m", tuple(records), slo=Slo(e2e_ms=most), offered=1.0)
@@ -157,6 +162,7 @@ SENT = [
 ]
 
 
+@settings(deadline=None)
 @given(st.data(), st.sampled_from(["\n", "\r\n"]))
 def test_a_stream_is_read_the_same_however_it_was_cut(data, end):
     text = ": ping" + end * 2 + "".join(f"data: {json.dumps(one, ensure_ascii=False)}{end * 2}" for one in SENT)
@@ -232,11 +238,14 @@ def test_the_report_says_everything(report):
     assert "goodput 5 requests/s (TTFT ≤ 150 ms)" in words
     assert "tokens/J unknown (" in words or report.tokens_per_joule is not None
     assert report.dollars_per_million == pytest.approx(1e6 * 0.001 * 0.2 / 3)
-    row = report.row()
+    row = token_tables.row(report)
     assert (row["tokens"], row["errors"], row["tokens_per_cpu_second"]) == (3, 1, 2.0)
     assert row["client_us_per_token"] == pytest.approx(10)
     assert report.frame.columns == list(row)
     assert report.requests["outcome"].to_list() == ["200", "429"]
+    assert report.metrics.row(0, named=True)["p99"] == 100.0
+    assert report.metrics["metric"].to_list() == list(report.distributions)
+    assert "TTFT ≤ 150 ms" in report._repr_html_()
     assert "<table" in report._repr_html_()
 
 
@@ -335,7 +344,7 @@ TRACE = """TIMESTAMP,ContextTokens,GeneratedTokens
 @pytest.fixture
 def trace(monkeypatch, tmp_path) -> Path:
     """The first rows of the real trace, where the catalogue looks for the whole."""
-    from aifactory_lab.datasets import entries, places, remote
+    from aifactory_lab.datasets import entries, remote
 
     path = tmp_path / "AzureLLMInferenceTrace_conv.csv"
     path.write_text(TRACE)
@@ -369,6 +378,20 @@ def test_the_trace_as_it_is(trace):
         arrivals.azure("conv", pace=0)
 
 
+@pytest.mark.parametrize("store", stores(), ids=str)
+def test_the_real_trace_is_as_it_was_published(monkeypatch, store):
+    monkeypatch.setenv(places.VARIABLE, str(store))
+    whole = arrivals.azure("conv", seconds=4_000.0)
+    assert len(whole) == 19_366
+    assert whole.rate == pytest.approx(5.53, abs=0.01)
+    assert whole.input_tokens.mean() == pytest.approx(1_154.7, abs=0.05)
+    assert whole.output_tokens.mean() == pytest.approx(211.1, abs=0.05)
+    slow = arrivals.azure("conv", start=600, seconds=60, pace=0.1, length=1 / 8, context=256)
+    assert slow.times[-1] < 600
+    assert (slow.input_tokens + slow.output_tokens).max() <= 256
+    assert slow.input_tokens.min() >= 1
+
+
 @pytest.fixture(scope="module")
 def words():
     from aifactory_lab.lm import tokenizer
@@ -377,6 +400,7 @@ def words():
     return text, tokenizer.train([text], vocabulary=600)
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=8), st.integers(0, 5))
 def test_prompts_have_the_wanted_tokens(words, lengths, seed):
     text, tokenizer = words

@@ -74,6 +74,13 @@ def test_a_closed_loop_counts_what_the_server_counts(llama, asked):
     assert concurrent >= 3
 
 
+def test_a_closed_loop_stops_sending_after_its_time(llama, asked):
+    report = load.tokens(llama, asked, concurrency=2, seconds=0.5, max_tokens=5)
+    assert report.errors == 0
+    assert max(one.start for one in report.records) < 500_000_000
+    assert report.tokens == 5 * len(report.records)
+
+
 def test_a_chat_and_a_warm_up(llama, asked):
     before = counted(llama)["tokens_predicted_total"]
     report = load.tokens(llama, asked, api="chat", requests=3, warmup=2, max_tokens=8)

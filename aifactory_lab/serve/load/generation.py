@@ -26,7 +26,7 @@ from aifactory_lab.serve.load.records import Record
 from aifactory_lab.serve.load.summary import Slo
 from aifactory_lab.serve.load.targets import KEY_VARIABLE, Target
 from aifactory_lab.serve.load.token_clients import TokenPlan
-from aifactory_lab.serve.load.token_report import TokenReport, frame
+from aifactory_lab.serve.load.token_report import TokenReport
 
 if TYPE_CHECKING:
     import polars as pl
@@ -120,21 +120,9 @@ def tokens(
     bodies = [
         _body(target.model, prompts[number % len(prompts)], api, limit, fields) for number, limit in enumerate(asked)
     ]
-    host, port, tls = target.place()
-    plan = TokenPlan(
-        host,
-        port,
-        path=target.path(targets.check_api(api)),
-        tls=tls,
-        concurrency=concurrency or (1 if coming is None else OPEN_LOOP_CONNECTIONS),
-        seconds=0.0 if coming is not None else seconds or (0.0 if requests else DEFAULT_SECONDS),
-        requests=requests or 0,
-        warmup=warmup,
-        patience=patience,
-        loop="closed" if coming is None else "open",
-        pid=target.pid if target.here else None,
-        key_variable=key_variable,
-    )
+    bounds = {"seconds": seconds or (0.0 if requests else DEFAULT_SECONDS), "requests": requests or 0}
+    settings = {"warmup": warmup, "patience": patience, "key_variable": key_variable}
+    plan = _plan(target, api, concurrency, **(bounds if coming is None else {"loop": "open"}), **settings)
     about, lines, cost = _metered(target, plan, bodies, coming, price_per_hour)
     return TokenReport(
         model=target.model,
@@ -168,6 +156,8 @@ def pareto(
     frame
         As `TokenReport.frame`; draw it with `figures.tokens.pareto`.
     """
+    from aifactory_lab.serve.load.token_tables import frame
+
     least = options.pop("requests", None)
     reports = []
     for concurrency in concurrencies:
@@ -199,6 +189,19 @@ def _coming(
     wanted = seconds or DEFAULT_SECONDS
     made = poisson(rate, requests or int(rate * wanted + 10 * (rate * wanted) ** 0.5) + 10, seed)
     return made if requests else Arrivals(made.times[made.times < wanted], note=made.note)
+
+
+def _plan(target: Target, api: Api, concurrency: int | None, **options: Any) -> TokenPlan:
+    host, port, tls = target.place()
+    return TokenPlan(
+        host,
+        port,
+        path=target.path(targets.check_api(api)),
+        tls=tls,
+        concurrency=concurrency or (OPEN_LOOP_CONNECTIONS if options.get("loop") == "open" else 1),
+        pid=target.pid if target.here else None,
+        **options,
+    )
 
 
 def _asked(coming: Arrivals | None, prompts: int, max_tokens: int) -> list[int]:

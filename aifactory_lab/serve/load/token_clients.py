@@ -30,6 +30,7 @@ from aifactory_lab.serve.load.streams import Answer, Stream, message
 
 OK = "200"  # the outcome of a request that was answered whole, with its usage
 NANO = 1_000_000_000
+REFUSED_PAUSE = 0.01  # seconds: a server that is not there would else be asked thousands of times a second
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,8 @@ class TokenClients:
         timing = {"scheduled": scheduled, "start": start - self._start, "end": time.perf_counter_ns() - self._start}
         self.lines.append({"number": number, "prompt": number % len(self._requests), **timing, **line})
         self._keep(stream, whole=whole)
+        if outcome == "refused":
+            await asyncio.sleep(REFUSED_PAUSE)
 
     def _keep(self, stream: Stream | None, *, whole: bool) -> None:
         if stream and stream.open:

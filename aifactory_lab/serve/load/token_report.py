@@ -9,8 +9,8 @@ requests were made.
 {'200': 1, '429': 1}
 """
 
+import html
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -182,65 +182,31 @@ class TokenReport:
 
     @property
     def frame(self) -> "pl.DataFrame":
-        """The report as one row."""
-        return frame([self])
+        """The report as one row, as `pareto` has one for each concurrency."""
+        from aifactory_lab.serve.load import token_tables
 
-    def row(self) -> dict[str, Any]:
-        """Return the figures that are compared between tests; times in milliseconds."""
-        times = {"ttft": self.ttft, "itl": self.itl, "icl": self.icl, "latency": self.latency}
-        spread = {f"{name}_p{q}": getattr(one, f"p{q}") for name, one in times.items() for q in (50, 90, 95, 99)}
-        return {
-            "engine": self.engine,
-            "model": self.model,
-            "concurrency": self.concurrency,
-            "offered": self.offered,
-            "requests": len(self.records),
-            "errors": self.errors,
-            "tokens": self.tokens,
-            "seconds": self.seconds,
-            "tokens_per_second": self.tokens_per_second,
-            "tokens_per_second_per_user": self.per_user.p50,
-            "requests_per_second": self.requests_per_second,
-            "goodput": self.goodput,
-            **spread,
-            "late": self.late,
-            "short": self.short,
-            "tokens_per_cpu_second": self.cost.per_cpu_second(self.tokens),
-            "client_us_per_token": self.cost.client_microseconds(self.tokens),
-            "tokens_per_joule": self.tokens_per_joule,
-            "dollars_per_million": self.dollars_per_million,
-        }
+        return token_tables.frame([self])
+
+    @property
+    def metrics(self) -> "pl.DataFrame":
+        """One row per metric by AIPerf's tags: avg, percentiles, ends, deviation."""
+        from aifactory_lab.serve.load import token_tables
+
+        return token_tables.metrics(self)
 
     @property
     def requests(self) -> "pl.DataFrame":
-        """One row per request: times in seconds since the start and in milliseconds, tokens, outcome."""
-        import polars as pl
+        """One row per request: when it came, was sent and ended, its latencies and tokens, how it ended."""
+        from aifactory_lab.serve.load import token_tables
 
-        rows = [
-            {
-                "number": one.number,
-                "arrival": (one.start if one.scheduled is None else one.scheduled) / 1e9,
-                "sent": one.start / 1e9,
-                "end": one.end / 1e9,
-                "outcome": one.outcome,
-                "finish": one.finish,
-                "input_tokens": one.input_tokens,
-                "output_tokens": one.output_tokens,
-                "wait_ms": one.wait_ms,
-                "ttft_ms": one.ttft_ms,
-                "itl_ms": one.itl_ms,
-                "latency_ms": one.latency_ms,
-                "good": None if self.slo is None else self.slo.met(one),
-                "error": one.error,
-            }
-            for one in self.records
-        ]
-        return pl.DataFrame(rows, schema_overrides=dict.fromkeys(("ttft_ms", "itl_ms", "latency_ms"), pl.Float64))
+        return token_tables.requests(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON: AIPerf's metrics by their tags, and under our name what it does not have."""
+        from aifactory_lab.serve.load import token_tables
+
         ours = {
-            **self.row(),
+            **token_tables.row(self),
             "statuses": self.statuses,
             "finishes": self.finishes,
             "ttft_from_arrival_p99": self.ttft_from_arrival.p99,
@@ -268,7 +234,7 @@ class TokenReport:
         return [one for one in self.records if one.ok]
 
     def _repr_html_(self) -> str:
-        return str(self.frame._repr_html_())
+        return f"<p>{html.escape(str(self))}</p>{self.metrics._repr_html_()}"
 
     def __str__(self) -> str:
         load = f"{self.concurrency} connections" if self.offered is None else f"{self.offered:.3g} arrivals/s"
@@ -292,12 +258,3 @@ class TokenReport:
         if self.late:
             found.append(f"{self.late} sent more than {LATE_MS:g} ms late")
         return found
-
-
-def frame(reports: Sequence[TokenReport]) -> "pl.DataFrame":
-    """Return one row per report; draw it with `figures.tokens`."""
-    import polars as pl
-
-    floats = ("offered", "goodput", "tokens_per_cpu_second", "client_us_per_token", "tokens_per_joule")
-    schema = dict.fromkeys((*floats, "dollars_per_million"), pl.Float64)
-    return pl.DataFrame([report.row() for report in reports], schema_overrides=schema)
