@@ -77,8 +77,8 @@ widgets-check:  ## prove that the committed bundle is a fresh build of its sourc
 bench: setup  ## measure us beside our peers, medians in one run
 	$(BIN)/python -m tests.benchmarks
 
-bench-peers: setup  ## make .venv-peers, where the peers of the plant's benchmark live
-	$(BIN)/python -m tests.benchmarks.plant.environment
+bench-peers: setup  ## make the environments in which the benchmarks' peers live (2 GB)
+	for of in plant curation_peers llm; do $(BIN)/python -m tests.benchmarks.$$of.environment; done
 
 notebooks: setup  ## run the lessons again and keep their outputs
 	$(BIN)/python -m tests.refresh_notebooks
@@ -107,4 +107,4 @@ system-deps:  ## install what CI needs from Debian (chromium, gcc, npm, promethe
 	if [ $$unpack -ne 0 ]; then $(unpack_prometheus); fi
 
 clean:  ## remove environments, caches and the workspace
-	rm -rf .venv .venv-gpu .venv-peers workspace .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-gpu .venv-peers .venv-peers-llm workspace .pytest_cache .ruff_cache .mypy_cache .hypothesis
