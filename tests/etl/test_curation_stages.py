@@ -270,6 +270,16 @@ def test_tags_tell_prose_from_tables_and_code_with_docstrings():
     assert found["lines"].to_list() == [1, 9, 4, 2]
 
 
+@settings(deadline=None)
+@given(st.text(st.sampled_from("aZé1 _#.,!\n()")))
+def test_the_share_of_prose_is_what_plain_python_counts(text):
+    (share,) = tags.tags(pl.LazyFrame({"row": [0], "text": [text]})).collect()["prose"]
+    words = text.split()
+    assert share == pytest.approx(
+        sum(re.fullmatch("[A-Za-z]+[.,;:!?]?", w) is not None for w in words) / max(len(words), 1)
+    )
+
+
 # ---- the split
 
 

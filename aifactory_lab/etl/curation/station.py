@@ -3,8 +3,8 @@
 Cheap stages come first, so that the dear ones see less: one way to write a text, redaction (texts that differ in an
 address alone are copies), exact duplicates, quality, near duplicates, contamination. Held-out documents are in front
 of the others throughout, so of two copies the held-out one stays. The result does not depend on the order of the rows
-that come in. All text is in memory, about three times: a machine curates what its memory holds. This module does not
-know how a stage judges.
+that come in. All text is in memory, and its words while passages are compared: 15 bytes for each byte of text
+(measured: 2.2 GB for 152 MB). This module does not know how a stage judges.
 
 >>> import tempfile
 >>> rows = [(name, "prose", name, "To be, or not to be, that is the question. " * 12) for name in ("a", "b")]
