@@ -37,7 +37,7 @@ def before_after(scores: Mapping[str, Comparison], *, by_chance: float | None = 
     by_chance
         `Result.overlap_by_chance`: what style alone is worth; a dotted line in the row of the overlap.
     """
-    words = [SCORES[name][1] if name in SCORES else name for name in scores]
+    words = [f"{SCORES[name][1] if name in SCORES else name}: {_change(score)}" for name, score in scores.items()]
     figure = make_subplots(rows=max(1, len(scores)), cols=1, subplot_titles=words, vertical_spacing=0.45 / len(scores))
     for row, (name, score) in enumerate(scores.items(), 1):
         for label, colour, found in (("before", PLAIN, score.before), ("after", _colour(name, score), score.after)):
@@ -130,6 +130,12 @@ def _point(label: str, found: Interval, colour: str) -> go.Scatter:
         marker={"color": colour, "size": 12},
         hovertemplate=f"{label}: {found}<extra></extra>",
     )
+
+
+def _change(score: Comparison) -> str:
+    """Say the paired change, which is known better than either end."""
+    change = score.change
+    return f"{change.value:+.3g} [{change.low:+.3g}, {change.high:+.3g}]"
 
 
 def _colour(name: str, score: Comparison) -> str:

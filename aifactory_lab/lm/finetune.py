@@ -13,8 +13,9 @@ aifactory_lab.errors.ModelError: no/such/base is not a model: no model.safetenso
 
 import hashlib
 import math
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import torch
 
 from aifactory_lab import device
 from aifactory_lab.errors import require
-from aifactory_lab.lm import adapters, examination, examples, lora, tuned
+from aifactory_lab.lm import adapters, examination, examples, lora, terminal, tuned
 from aifactory_lab.lm.examples import Example, Window
 from aifactory_lab.lm.lora import Settings
 from aifactory_lab.lm.pairs import checked
@@ -71,6 +72,7 @@ def run(
     old_tokens: int = 4096,
     longest_answer: int = 40,
     title: str = "",
+    show: bool | None = None,
 ) -> Result:
     """Train an adapter over a base.
 
@@ -97,6 +99,8 @@ def run(
         Tokens after which an answer is cut.
     title
         What boards and the registry call it.
+    show
+        Whether to say on standard output how it goes; by default where that is a terminal.
 
     Returns
     -------
@@ -119,7 +123,8 @@ def run(
     with _threads(threads), Meter("tune", unit="tokens") as meter:
         subject = _subject(base, checked(pairs), old, settings)
         facts = _facts(subject, settings)
-        with TrainingLog(out, title=title, facts=facts) as log:
+        log = TrainingLog(out, title=title, facts=facts)
+        with terminal.show(log) if _shown(show) else nullcontext(), log:
             before = subject.marks(longest_answer)
             _tell(log, 0, *before, subject)
             subject.model = lora.over(subject.model, settings)
@@ -134,6 +139,10 @@ def run(
     card = tuned.card(title, scores, tuned.by_chance(after[0]), meter.report, lineage)
     adapters.save(subject.model, out, base, card)
     return Result.load(out)
+
+
+def _shown(show: bool | None) -> bool:
+    return sys.stdout.isatty() if show is None else show
 
 
 def _subject(base: Path, pairs: pl.DataFrame, old: pl.DataFrame | None, settings: Settings) -> _Subject:

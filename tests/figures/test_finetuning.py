@@ -30,7 +30,7 @@ def test_each_score_before_and_after_with_its_interval():
     assert len(points) == 8
     assert [trace.marker.color for trace in figure.data[1::2]] == [GOOD, GOOD, PLAIN, BAD]
     assert [shape.x0 for shape in figure.layout.shapes] == [0.2]
-    assert "less is better" in figure.layout.annotations[0].text
+    assert figure.layout.annotations[0].text == "nats per answer token (less is better): -1 [-1.1, -0.9]"
 
 
 def test_the_loss_curve_has_its_mean_and_both_ends():
