@@ -31,11 +31,12 @@ FRESH = {"cache_prompt": False}  # llama.cpp's own field: AIPerf sends each prom
 SHARED = "The clients run on the server's two cores, beside other work: read the CPU-seconds, not the wall clock."
 
 
-def main(*, quick: bool) -> list[Table]:
+def main(*, quick: bool) -> Iterator[Table]:
     """Make the model once; measure the engines, then the load generators."""
     with tempfile.TemporaryDirectory() as name:
         folder, asked = prepare(Path(name))
-        return [engines(folder, asked, quick=quick), generators(folder, asked, Path(name), quick=quick)]
+        yield engines(folder, asked, quick=quick)
+        yield generators(folder, asked, Path(name), quick=quick)
 
 
 def prepare(folder: Path) -> tuple[Path, Iterator[str]]:
@@ -127,7 +128,8 @@ def _row(name: str, concurrency: int, found: list[TokenReport]) -> dict[str, Any
 def _generator(name: str, found: list[TokenReport]) -> dict[str, Any]:
     return {
         "load generator": name,
-        "tokens": found[0].tokens,
+        "requests": sum(len(one.records) for one in found),
+        "failed": sum(one.errors for one in found),
         "tokens/s": round(median(one.tokens_per_second for one in found)),
         "TTFT p50 ms": round(median(one.ttft.p50 for one in found), 1),
         "TTFT p90 ms": round(median(one.ttft.p90 for one in found), 1),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aifactory_lab.serve.clients import LOST
 from aifactory_lab.serve.load import Slo, summary
 from aifactory_lab.serve.load.records import Record
 from aifactory_lab.serve.load.streams import Answer
@@ -108,15 +109,16 @@ def _record(line: dict[str, Any]) -> Record:
     wall, perf = line["metadata"]["request_start_ns"], line["start_perf_ns"]
     pieces = [
         (response["perf_ns"] - perf + wall, f"{packet['name']}: {packet['value']}\n\n".encode())
-        for response in line["responses"]
-        for packet in response["packets"]
+        for response in line.get("responses") or ()
+        for packet in response.get("packets") or ()
     ]
     answer = Answer.read(pieces)
     return Record(
         line["metadata"]["session_num"],
         start=wall,
         end=line["metadata"]["request_end_ns"],
-        outcome=outcome_of(line["status"], answer, whole=True),
+        # A request that AIPerf's client could not finish (a connection that the server had closed) has no status.
+        outcome=outcome_of(line.get("status") or LOST, answer, whole=not line.get("error")),
         finish=answer.finish,
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
