@@ -139,15 +139,10 @@ def timeline(report: TokenReport, *, height: int = 420) -> go.Figure:
             customdata=rows.select("outcome", "input_tokens", "output_tokens").rows(),
             hovertemplate="%{x:.2f} s: %{y:,.1f} ms<br>%{customdata[0]}, %{customdata[1]} → %{customdata[2]} tokens",
         )
-    right = {
-        "overlaying": "y",
-        "side": "right",
-        "rangemode": "tozero",
-        "showgrid": False,
-        "title": {"text": "requests"},
-    }
     figure = layout(figure, _title(report), x="seconds", y="milliseconds to the first token", height=height)
-    return figure.update_layout(yaxis2=right, yaxis={"rangemode": "tozero"}, margin={"r": 48})
+    right = {"overlaying": "y", "side": "right", "tickmode": "auto", "nticks": 6, "showgrid": False}
+    figure.update_layout(yaxis2={**right, "title": {"text": "requests under way"}}, margin={"r": 48})
+    return figure.update_yaxes(rangemode="tozero")
 
 
 def _title(report: TokenReport) -> str:
