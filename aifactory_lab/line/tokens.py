@@ -32,9 +32,10 @@ LOAD_SECONDS = 4.0  # of each concurrency
 
 @dataclass(frozen=True)
 class Material:
-    """What the line starts from: documents (`lm.corpus`), how large a model on how many tokens, and who watches."""
+    """What the line starts from: documents and where they are from, how large a model on how many tokens."""
 
     documents: pl.DataFrame
+    facts: dict[str, Any]
     depth: int
     tokens: int
     show: bool = True
@@ -108,11 +109,17 @@ def run(
         If there is no such station, or a station refuses its inputs; finished stations are kept.
     """
     stations = upto(STATIONS, until)
-    found = lm.corpus.standard_library() if documents is None else documents
-    material = Material(found, depth, tokens, show=say is not None)
-    key, settings = curation.documents.digest(found), {"depth": depth, "tokens": tokens}
+    material = _material(documents, depth, tokens, show=say is not None)
+    key, settings = curation.documents.digest(material.documents), {"depth": depth, "tokens": tokens}
     made = visit(stations, root, material, key=key, settings=settings, say=say or silence)
     return Run(**vars(made), material=material, versions=_register(made.workspace, made.artefacts, say or silence))
+
+
+def _material(documents: pl.DataFrame | None, depth: int, tokens: int, *, show: bool) -> Material:
+    if documents is not None:
+        return Material(documents, lm.corpus.manifest(documents), depth, tokens, show)
+    found = lm.corpus.survey()
+    return Material(found.documents, found.manifest, depth, tokens, show)
 
 
 def _corpus(folder: Path, material: Material, done: Done) -> StationReport:  # noqa: ARG001
@@ -120,14 +127,13 @@ def _corpus(folder: Path, material: Material, done: Done) -> StationReport:  # n
     with Meter("corpus", unit="documents") as meter:
         material.documents.write_parquet(folder / "documents.parquet")
         size = int(material.documents["text"].str.len_bytes().sum())
-        kinds = dict(material.documents["kind"].value_counts().iter_rows())
-        meter.count(material.documents.height, bytes_out=size, kinds=kinds)
+        meter.count(material.documents.height, bytes_out=size, source=material.facts)
     return meter.report
 
 
-def _curate(folder: Path, material: Material, done: Done) -> StationReport:  # noqa: ARG001
+def _curate(folder: Path, material: Material, done: Done) -> StationReport:
     documents = pl.read_parquet(done["corpus"].path("documents.parquet"))
-    return curation.run(documents, folder / "curated").report
+    return curation.run(documents, folder / "curated", facts=material.facts).report
 
 
 def _tokenize(folder: Path, material: Material, done: Done) -> StationReport:  # noqa: ARG001

@@ -70,7 +70,11 @@ def _adapter(run: Run) -> Section:
         "An adapter of a few matrices learns to say in one line what a function does. Held-out questions, before and"
         " after, with 95 % intervals of the difference; the last line is what it cost the old text.",
     ]
-    return Section("Fine-tuning", words, [said], [figures.finetuning.gain(tuned.scores)], [str(tuned)])
+    pictures = [
+        figures.finetuning.before_after(tuned.scores, by_chance=tuned.overlap_by_chance),
+        figures.finetuning.loss_curve(tuned.history, tuned.scores["loss"]),
+    ]
+    return Section("Fine-tuning", words, [said], pictures, [str(tuned)])
 
 
 def _serving(run: Run) -> Section:

@@ -9,7 +9,11 @@ from pathlib import Path
 
 from tests.benchmarks.harness import machine
 
-ORDER = ("imports", "etl", "curation", "training", "serving", "llm_serving", "plant")
+ORDER = (
+    *("imports", "etl", "training", "serving"),
+    *("curation", "lm_training", "lm_sampling", "llm_serving"),
+    "plant",
+)
 
 
 def main(words: list[str]) -> None:

@@ -12,9 +12,9 @@ cuDF runs too, and two libraries: rensa for MinHash on a CPU, SciPy for connecte
 [('stub.md', 'quality: words')]
 """
 
-from aifactory_lab.etl.curation import documents, filters, minhash, redaction
+from aifactory_lab.etl.curation import documents, filters, minhash, redaction, trial
 from aifactory_lab.etl.curation.filters import RULES, Rule
 from aifactory_lab.etl.curation.result import Curated
 from aifactory_lab.etl.curation.station import Settings, run
 
-__all__ = ["RULES", "Curated", "Rule", "Settings", "documents", "filters", "minhash", "redaction", "run"]
+__all__ = ["RULES", "Curated", "Rule", "Settings", "documents", "filters", "minhash", "redaction", "run", "trial"]
