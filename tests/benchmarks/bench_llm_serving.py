@@ -21,12 +21,14 @@ from tests.benchmarks.harness import Table
 from tests.benchmarks.llm import aiperf, environment
 from tests.benchmarks.llm.contestants import Contestant, contestants, raw, say
 from tests.serve import raw_llama
+from tests.serve.scripted import Scripted, Writer, serving
 
 SHAPE = {"vocabulary": 4_096, "layers": 4, "width": 256, "heads": 8, "kv_heads": 8, "hidden": 704, "context": 256}
 READ, WRITTEN = 63, 64
 SLO = Slo(ttft_ms=500, itl_ms=50)
 FILES, PROMPTS, WARMUP = 80, 3_000, 4
 CONCURRENCIES = (1, 8, 32)
+CHUNKS, PAUSE = 24, 0.02  # of the server that keeps time; its usage says two tokens a chunk
 FRESH = {"cache_prompt": False}  # llama.cpp's own field: AIPerf sends each prompt that we have sent before
 SHARED = "The clients run on the server's two cores, beside other work: read the CPU-seconds, not the wall clock."
 
@@ -37,6 +39,7 @@ def main(*, quick: bool) -> Iterator[Table]:
         folder, asked = prepare(Path(name))
         yield engines(folder, asked, quick=quick)
         yield generators(folder, asked, Path(name), quick=quick)
+        yield clocks(folder, asked, Path(name), quick=quick)
 
 
 def prepare(folder: Path) -> tuple[Path, Iterator[str]]:
@@ -90,6 +93,28 @@ def generators(folder: Path, asked: Iterator[str], place: Path, *, quick: bool) 
         f"AIPerf {environment.versions()['aiperf']} reads our export: {read} records. {SHARED}",
     ]
     return Table(title, [_generator("serve.load.tokens", ours), _generator("AIPerf", theirs)], notes)
+
+
+def clocks(folder: Path, asked: Iterator[str], place: Path, *, quick: bool) -> Table:
+    """Ask a server that keeps time and costs nearly nothing, by both: what is not its pauses is the client's own."""
+    title = f"Two load generators on a server that sends a chunk every {1e3 * PAUSE:g} ms, 4 at once"
+    if not environment.versions():
+        return Table(title, [{"load generator": "AIPerf: not installed"}], ["make bench-peers installs it."])
+    some = list(islice(asked, 8 if quick else 32))
+    exports = place / "aiperf-clock"
+    exports.mkdir()
+    with serving(_paced) as (url, _):
+        ours = serve.load.tokens(url, some, model="m", concurrency=4, requests=len(some))
+        aiperf.profile(environment.AIPERF, url, some, exports, model="m", tokenizer=folder, concurrency=4)
+    theirs = TokenReport("m", tuple(aiperf.records(exports)), concurrency=4)
+    true = {"load generator": "the script", "TTFT p50 ms": 1e3 * PAUSE, "ICL p50 ms": 1e3 * PAUSE}
+    true["ITL p50 ms"] = round(1e3 * PAUSE * (CHUNKS - 1) / (2 * CHUNKS - 1), 2)
+    true["latency p50 ms"] = 1e3 * PAUSE * CHUNKS
+    return Table(title, [_generator("serve.load.tokens", [ours]), _generator("AIPerf", [theirs]), true], [SHARED])
+
+
+async def _paced(server: Scripted, writer: Writer, number: int) -> None:
+    await server.stream(writer, number, ["word "] * CHUNKS, pause=PAUSE)
 
 
 def _measured(one: Contestant, folder: Path, asked: Iterator[str], *, quick: bool) -> list[TokenReport]:

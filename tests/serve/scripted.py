@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 Writer: TypeAlias = asyncio.StreamWriter
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+KIND = {"object": "text_completion"}  # AIPerf reads no chunk that does not say what it is
 
 
 class Scripted:
@@ -32,6 +33,9 @@ class Scripted:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: Writer) -> None:
         while head := await _head(reader):
+            if not head.startswith("POST"):
+                writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                continue
             length = next(int(line.split(":")[1]) for line in head.splitlines() if line.lower().startswith("content-l"))
             self.heads.append(head)
             self.bodies.append(json.loads(await reader.readexactly(length)))
@@ -52,12 +56,12 @@ class Scripted:
         writer.write(HEAD)
         for text in texts:
             await asyncio.sleep(pause)
-            await self.event(writer, number, {"choices": [{"index": 0, "text": text, "finish_reason": None}]})
+            await self.event(writer, number, KIND | {"choices": [{"index": 0, "text": text, "finish_reason": None}]})
         last = {"index": 0, "text": "", "finish_reason": end.get("finish", "length")}
-        await self.event(writer, number, {"choices": [last]})
+        await self.event(writer, number, KIND | {"choices": [last]})
         if end.get("usage", True):
             usage = {"prompt_tokens": 3, "completion_tokens": 2 * len(texts)}
-            await self.event(writer, number, {"choices": [], "usage": usage})
+            await self.event(writer, number, KIND | {"choices": [], "usage": usage})
         if end.get("done", True):
             await self.event(writer, number, "[DONE]")
         writer.write(b"0\r\n\r\n")
