@@ -29,7 +29,7 @@ from aifactory_lab.lm.tokenizer import Tokenizer
 LIMIT = 1 << 20  # held-out tokens that are read at most: some 40 seconds for a million parameters
 WINDOWS = 8  # at once
 STRENGTHS = (1.0, 10.0, 100.0)
-PROMPTS = ("def ", "import ", "class ")
+PROMPTS = ("def __init__(self", "import", "class")  # no space at the end: a token begins with it
 TEMPERATURE = 0.8
 Ids = NDArray[np.int64]
 
