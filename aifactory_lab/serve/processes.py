@@ -106,8 +106,9 @@ def spawn(
     """
     surroundings = {"OMP_WAIT_POLICY": "passive", **os.environ, **(environment or {})}
     process = subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=surroundings
-    )
+        # A group of its own: to interrupt a cell, Jupyter signals the whole group of its kernel.
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=surroundings, process_group=0
+    )  # fmt: skip
     timer = threading.Timer(seconds, process.kill)
     timer.start()
     try:

@@ -60,7 +60,7 @@ def start(plan: Plan, reason: str) -> External:
         If it has no model of the name that was asked for.
     """
     address = Address.of(plan.model, key=_key(plan.key_variable))
-    where = repr(address)[9:-2]
+    where = address.url
     try:
         status, body = asyncio.run(fetch(address, "/v1/models"))
     except Unreachable as error:

@@ -13,7 +13,7 @@ Address('unix:/run/engine.sock')
 import asyncio
 import ssl
 from dataclasses import dataclass, field
-from typing import Any, Self, cast
+from typing import Self, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -78,9 +78,13 @@ class Address:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
+    @property
+    def url(self) -> str:
+        """Where it is, in words that may be shown."""
+        return f"unix:{self.unix}" if self.unix else f"http{'s' * self.secure}://{self.authority}{self.prefix}"
+
     def __repr__(self) -> str:
-        where = f"unix:{self.unix}" if self.unix else f"http{'s' * self.secure}://{self.authority}{self.prefix}"
-        return f"Address({where!r})"
+        return f"Address({self.url!r})"
 
     def head(self, method: str, path: str, length: int) -> bytes:
         """Return the head of a request."""
@@ -114,7 +118,7 @@ class Exchange(asyncio.Protocol):
             async with asyncio.timeout(CONNECT_SECONDS):  # wait_for of Python 3.11 may swallow a cancellation
                 await self._connect()
         except (OSError, TimeoutError) as error:
-            msg = f"{self.address!r} cannot be reached: {error or 'no answer'}"
+            msg = f"{self.address.url} cannot be reached: {error or 'no answer'}"
             self.close()
             raise Unreachable(msg) from error
         try:
@@ -170,7 +174,7 @@ class Exchange(asyncio.Protocol):
 
     async def _more(self) -> None:
         if self._broken:
-            msg = f"{self.address!r} stopped in the middle of its answer: {self._broken}"
+            msg = f"{self.address.url} stopped in the middle of its answer: {self._broken}"
             raise Unreachable(msg)
         self._waiter = asyncio.get_running_loop().create_future()
         await self._waiter
@@ -227,8 +231,3 @@ async def fetch(address: Address, path: str, *, method: str = "GET", body: bytes
     """
     async with Exchange(address, method, path, body) as exchange:
         return exchange.status, await exchange.body()
-
-
-def summary(address: Address) -> dict[str, Any]:
-    """Return plain values of an address, its key left out."""
-    return {"address": repr(address)[9:-2]}

@@ -2,7 +2,7 @@
 
 The flags are those of vLLM 0.33 (vllm/engine/arg_utils.py, vllm/entrypoints/common/cli_args.py). It tells its own
 metrics, which the gateway passes on. Not yet measured here, for want of a GPU:
-``python -m tests.benchmarks serving_tokens`` on a machine that has one. This module knows neither the gateway nor its
+``python -m tests.benchmarks llm_serving`` on a machine that has one. This module knows neither the gateway nor its
 clients.
 
 >>> from aifactory_lab.serve.llm.engines import Plan

@@ -113,6 +113,24 @@ def test_everything_ends_with_the_process_that_started_it(checkpoint):
         wait_until(lambda pid=pid: ended(pid))
 
 
+def test_an_interrupted_cell_does_not_stop_the_server(checkpoint):
+    """Jupyter interrupts a cell by a signal to the kernel's whole process group."""
+    code = """
+        import os, signal, sys, httpx
+        from aifactory_lab.serve import llm
+        with llm.start(sys.argv[1], slots=1) as server:
+            try:
+                os.killpg(0, signal.SIGINT)
+                signal.pause()
+            except KeyboardInterrupt:
+                answer = httpx.post(server.base_url + "/completions", json={"prompt": "a", "max_tokens": 3}, timeout=60)
+        print(answer.json()["usage"]["completion_tokens"])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(checkpoint.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, process_group=0)
+    assert done.stdout.strip() == "3"
+
+
 def test_what_was_accepted_is_answered_before_the_end(checkpoint):
     """One request is being computed and one waits when the server is asked to stop: both get their answers."""
     server = llm.start(checkpoint.folder, slots=1, context=CONTEXT)
