@@ -40,7 +40,7 @@ def main(words: list[str]) -> None:
 def refresh(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Run a notebook where its readers run it, and leave only what should be kept."""
     NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
+        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(NOTEBOOKS)}}
     ).execute()
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": LANGUAGE})
     for cell in notebook.cells:

@@ -160,12 +160,13 @@ def _pretrain(folder: Path, material: Material, done: Done) -> StationReport:
     return report
 
 
-def _tune(folder: Path, material: Material, done: Done) -> StationReport:  # noqa: ARG001
+def _tune(folder: Path, material: Material, done: Done) -> StationReport:
     """Teach the base to say in one line what a function does."""
     documents = _kept(done)
     held = documents.filter(pl.col("split") == "valid")
     base, pairs = done["pretrain"].folder / "model", lm.pairs.docstrings(documents)
-    return lm.finetune.run(base, pairs, folder / "adapter", steps=TUNE_STEPS, old=held, title=ADAPTER).report
+    options: dict[str, Any] = {"steps": TUNE_STEPS, "old": held, "title": ADAPTER, "show": material.show}
+    return lm.finetune.run(base, pairs, folder / "adapter", **options).report
 
 
 def _serve_tokens(folder: Path, material: Material, done: Done) -> StationReport:  # noqa: ARG001
@@ -179,7 +180,9 @@ def _serve_tokens(folder: Path, material: Material, done: Done) -> StationReport
         Meter("serve_tokens", unit="tokens") as meter,
         serve.llm.start(base, name=MODEL, adapters={ADAPTER: adapter}, slots=slots) as server,
     ):
-        options = {"max_tokens": ANSWER_TOKENS, "seconds": LOAD_SECONDS, "warmup": 2, "engine": server.engine}
+        # Without llama.cpp's cache of prompts: the same few come again and again, and would cost less than real ones.
+        options: dict[str, Any] = {"extra": {"cache_prompt": False}, "warmup": 2, "engine": server.engine}
+        options |= {"max_tokens": ANSWER_TOKENS, "seconds": LOAD_SECONDS}
         found = serve.load.pareto(server, prompts, CONCURRENCIES, **options)
         found.write_parquet(folder / "pareto.parquet")
         best = found.sort("tokens_per_second").row(-1, named=True)
