@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -75,7 +75,9 @@ def latency(reports: LoadReport | Sequence[LoadReport], *, height: int = 380) ->
             customdata=[_arrivals(report) for report in reports],
             hovertemplate="%{customdata}<br>%{x:,.0f} requests/s<br>%{y:.1f} ms",
         )
-    _slo_line(figure, reports[0].slo_ms)
+    slo_ms = reports[0].slo_ms
+    figure.add_hline(y=slo_ms, line={"color": PLAIN, "dash": "dash"})
+    _slo_note(figure, slo_ms, y=np.log10(slo_ms), x=0, xref="paper", xanchor="left", yanchor="bottom")
     figure.update_yaxes(type="log")
     return layout(figure, "Latency against throughput", x="requests per second", y="milliseconds", height=height)
 
@@ -111,16 +113,16 @@ def _distribution(report: LoadReport, height: int) -> go.Figure:
         value = getattr(report, f"{name}_ms")
         if np.isfinite(value):
             figure.add_annotation(x=np.log10(value), y=float(name[1:]), text=f"{name} {value:.1f} ms", ax=46, ay=18)
-    figure.add_vline(
-        x=report.slo_ms, line={"color": PLAIN, "dash": "dash"}, annotation_text=f"SLO {report.slo_ms:g} ms"
-    )
+    figure.add_vline(x=report.slo_ms, line={"color": PLAIN, "dash": "dash"})
+    _slo_note(figure, report.slo_ms, x=np.log10(report.slo_ms), y=1, yref="paper", yanchor="bottom")
     figure.update_xaxes(type="log")
     title = f"{report.throughput:,.0f} requests/s, {report.goodput:,.0f}/s within the SLO"
     return layout(figure, title, x="milliseconds", y="% of requests answered within", height=height)
 
 
-def _slo_line(figure: go.Figure, slo_ms: float) -> None:
-    figure.add_hline(y=slo_ms, line={"color": PLAIN, "dash": "dash"}, annotation_text=f"SLO {slo_ms:g} ms")
+def _slo_note(figure: go.Figure, slo_ms: float, **place: Any) -> None:
+    """Write the objective beside its line: on a log axis a note wants the logarithm of its place, a line does not."""
+    figure.add_annotation(text=f"SLO {slo_ms:g} ms", showarrow=False, **place)
 
 
 def _arrivals(report: LoadReport) -> str:

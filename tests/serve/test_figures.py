@@ -28,6 +28,7 @@ def test_latency_of_several_tests_is_a_curve_with_the_objective(reports):
     assert [trace.name for trace in figure.data] == ["p50", "p95", "p99"]
     assert list(figure.data[0].y) == [report.p50_ms for report in reports]
     assert figure.layout.shapes[0].y0 == 20
+    assert figure.layout.annotations[0].y == np.log10(20), "a note's place on a log axis is its logarithm"
 
 
 def test_latency_of_one_test_is_its_distribution(reports):
