@@ -97,6 +97,8 @@ class Engine(Protocol):
         Requests that it works on at once.
     metrics_path
         Where it tells metrics of its own under vLLM's names; empty where the gateway's are all there is.
+    hears_hangups
+        Whether it stops at once when the client of an answer that is sent whole has gone.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Engine(Protocol):
     models: tuple[Served, ...]
     slots: int
     metrics_path: str
+    hears_hangups: bool
 
     def prepare(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         """Return the request as this engine wants it; raise `Refusal` for what it would ignore in silence."""

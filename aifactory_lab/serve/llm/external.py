@@ -32,6 +32,7 @@ class External:
     slots: int
     name: str = "external"
     metrics_path: str = ""
+    hears_hangups: bool = True
 
     def prepare(self, path: str, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - an engine's method
         """Return the request as it is."""

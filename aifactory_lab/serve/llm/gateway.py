@@ -27,6 +27,7 @@ from aifactory_lab.serve.llm.meters import Meters
 from aifactory_lab.serve.llm.refusals import Refusal
 from aifactory_lab.serve.llm.streams import Stream, interrupted
 from aifactory_lab.serve.llm.upstream import Exchange, Unreachable, fetch
+from aifactory_lab.serve.llm.wholes import Whole
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -188,8 +189,10 @@ class Job:
         base = gateway.engine.models[0].id
         self.signatures = [b'"model":' + orjson.dumps(name) for name in (base, request["model"])]
         self.streams = bool(request.get("stream"))
+        self.joined = None if self.streams or gateway.engine.hears_hangups else Whole()
         self.stream = Stream(
             usage_wanted=bool(options.get("include_usage")),
+            collect=self.joined.add if self.joined else None,
             continuous=bool(options.get("continuous_usage_stats")),
             meters=gateway.meters,
             started=self.started,
@@ -199,7 +202,8 @@ class Job:
         """Wait for a slot, ask the engine, pass on its answer."""
         engine, admission = self.gateway.engine, self.gateway.admission
         request = engine.prepare(self.path, self.request)
-        if self.streams:
+        if self.streams or self.joined:
+            request["stream"] = True
             request["stream_options"] = {**(request.get("stream_options") or {}), "include_usage": True}
         try:
             async with admission.slot():
@@ -216,7 +220,12 @@ class Job:
             async with Exchange(engine.address, "POST", self.path, body) as exchange:
                 if exchange.status != 200:
                     raise refusals.of_engine(exchange.status, await exchange.body())
-                await (self._pass_stream(exchange) if self.streams else self._pass_whole(exchange))
+                if self.streams:
+                    await self._pass_stream(exchange)
+                elif self.joined:
+                    await self._join(exchange, self.joined)
+                else:
+                    await self._pass_whole(exchange)
         except Unreachable as error:
             self._finish("error")
             trouble = await engine.trouble() or str(error)
@@ -233,6 +242,12 @@ class Job:
                 await self.answer.more(self._signed(passed))
         await self.answer.more(b"", last=True)
         self._finish(stream.reason or "stop")
+
+    async def _join(self, exchange: Exchange, joined: Whole) -> None:
+        while data := await exchange.piece():
+            self.stream.pass_on(data, time.perf_counter())
+        await self.answer.whole(200, self._signed(orjson.dumps(joined.answer())))
+        self._finish(self.stream.reason or "stop")
 
     async def _pass_whole(self, exchange: Exchange) -> None:
         body = await exchange.body()

@@ -52,6 +52,7 @@ class LlamaCpp:
     folder: Path = field(repr=False)
     name: str = "llama.cpp"
     metrics_path: str = ""
+    hears_hangups: bool = False
 
     def prepare(self, path: str, request: dict[str, Any]) -> dict[str, Any]:
         """Return the request as llama.cpp wants it."""

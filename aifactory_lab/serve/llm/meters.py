@@ -2,8 +2,8 @@
 
 Every dashboard for language models reads vLLM's names (vllm/v1/metrics/loggers.py), so the figures of the other engines
 bear them too; `aifactory_llm_info` says which engine it really is. Times to the first token and between tokens come
-from streams: an answer that is sent whole does not show them. The buckets are finer than vLLM's at their lower end,
-because a small model makes a token in less than a millisecond.
+from streams: an engine that sends its answer whole does not show them. The buckets are finer than vLLM's at their lower
+end, because a small model makes a token in less than a millisecond.
 
 >>> meters = Meters("tiny", engine="llama.cpp")
 >>> meters.finished("stop", seconds=0.2, prompt_tokens=63, tokens=64)

@@ -14,6 +14,7 @@ b'data: [DONE]\n\n'
 (1, 3, True)
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -35,6 +36,8 @@ class Stream:
         Whether the client asked for the usage.
     continuous
         Whether it asked for the usage with every chunk, which vLLM knows.
+    collect
+        Called with every chunk.
     meters
         Where tokens are counted as they come.
     started
@@ -51,11 +54,17 @@ class Stream:
     """
 
     def __init__(
-        self, *, usage_wanted: bool, continuous: bool = False, meters: Meters | None = None, started: float = 0.0
+        self,
+        *,
+        usage_wanted: bool,
+        continuous: bool = False,
+        collect: Callable[[dict[str, Any]], None] | None = None,
+        meters: Meters | None = None,
+        started: float = 0.0,
     ) -> None:
         self.reason, self.done = "", False
         self.prompt_tokens = self.counted = 0
-        self._usage_wanted, self._continuous = usage_wanted, continuous
+        self._usage_wanted, self._continuous, self._collect = usage_wanted, continuous, collect
         self._meters, self._last = meters, started
         self._exact: int | None = None
         self._rest = b""
@@ -94,6 +103,8 @@ class Stream:
             choices, usage = chunk.get("choices") or (), chunk.get("usage")
         except (ValueError, AttributeError):
             return event
+        if self._collect:
+            self._collect(chunk)
         if "error" in chunk:
             self.reason = "error"
         for choice in choices:

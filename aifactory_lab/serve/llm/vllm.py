@@ -49,6 +49,7 @@ class Vllm:
     folder: Path = field(repr=False)
     name: str = "vllm"
     metrics_path: str = "/metrics"
+    hears_hangups: bool = True
 
     def prepare(self, path: str, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - an engine's method
         """Return the request as it is: vLLM's protocol is the one that the gateway speaks."""

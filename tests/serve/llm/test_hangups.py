@@ -34,10 +34,19 @@ def test_whoever_hangs_up_gives_the_slot_back(server, client, stream):
         connection.close()
     wait_until(lambda: quiet(client))
     assert client.post(COMPLETIONS, json={"prompt": PROMPT, "max_tokens": 2}).status_code == 200
-    # llama.cpp looks every second whether the client of an answer without a stream is still there
     wait_until(lambda: busy_slots(server) == 0, seconds=10)
     assert metric(client, "vllm:request_success_total", finished_reason="abort") - before == SLOTS + 2
     assert metric(client, "vllm:num_requests_running") == metric(client, "vllm:num_requests_waiting") == 0
+
+
+def test_a_busy_engine_stops_for_whoever_is_gone(server, client):
+    """One answers a stream all the while: llama.cpp alone would not look whether the other still listens."""
+    with send(server, long(stream=True)):
+        gone = send(server, long(stream=False))
+        wait_until(lambda: busy_slots(server) == 2)
+        gone.close()
+        wait_until(lambda: busy_slots(server) == 1, seconds=5)
+    wait_until(lambda: busy_slots(server) == 0)
 
 
 def test_the_slot_is_free_long_before_the_answer_would_have_been_whole(server, client):
@@ -99,12 +108,13 @@ def test_two_hundred_at_once_good_bad_and_gone(server, client):
     gateway, engine = psutil.Process(server.pid), engine_of(server)
     asyncio.run(crowd(server.url, 60))  # what is allocated once is allocated now
     wait_until(lambda: quiet(client) and busy_slots(server) == 0)
-    files = gateway.num_fds(), engine.num_fds()
+    files, threads = gateway.num_fds() + engine.num_fds(), engine.num_threads()
     memory = gateway.memory_info().rss + engine.memory_info().rss
-    threads = engine.num_threads()
     asyncio.run(crowd(server.url, 200))
-    wait_until(lambda: quiet(client) and busy_slots(server) == 0)
-    wait_until(lambda: (gateway.num_fds(), engine.num_fds()) <= (files[0] + 1, files[1] + 1))
+    wait_until(lambda: quiet(client))
+    wait_until(lambda: busy_slots(server) == 0)
+    # A few come and go with connections that are kept for a while; one left by each request would be two hundred.
+    wait_until(lambda: gateway.num_fds() + engine.num_fds() <= files + 8)
     assert gateway.memory_info().rss + engine.memory_info().rss - memory < 16 << 20
     assert engine.num_threads() <= threads + 2
     assert metric(client, "vllm:num_requests_running") == metric(client, "vllm:num_requests_waiting") == 0

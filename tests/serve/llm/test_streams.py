@@ -4,11 +4,15 @@ import asyncio
 import json
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletion
 
 from aifactory_lab.serve.llm.admission import Admission, Full
+from aifactory_lab.serve.llm.refusals import Refusal
 from aifactory_lab.serve.llm.streams import Stream
+from aifactory_lab.serve.llm.wholes import Whole
 
 
 def event(**fields) -> bytes:
@@ -70,6 +74,24 @@ def test_the_role_that_opens_a_message_is_no_token():
     words = event(choices=[{"delta": {"content": "hi"}, "finish_reason": None}])
     call = event(choices=[{"delta": {"tool_calls": [{"index": 0}]}, "finish_reason": None}])
     assert passed(opening + words + call, [], usage_wanted=False)[0].counted == 2
+
+
+def test_the_calls_of_tools_are_put_together_by_their_index():
+    whole = Whole()
+    for name, arguments, index in (("add", "", 0), (None, '{"a":', 0), ("sub", "{}", 1), (None, " 1}", 0)):
+        function = {"arguments": arguments} | ({"name": name} if name else {})
+        call = {"index": index, "function": function} | ({"id": f"call-{index}", "type": "function"} if name else {})
+        delta = {"role": "assistant", "content": None, "tool_calls": [call]}
+        whole.add({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+    whole.add(
+        {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
+    )
+    answer = ChatCompletion.model_validate({"id": "1", "created": 1, "model": "m", **whole.answer()}, strict=True)
+    told = [(call.id, call.function.name, call.function.arguments) for call in answer.choices[0].message.tool_calls]
+    assert told == [("call-0", "add", '{"a": 1}'), ("call-1", "sub", "{}")]
+    assert (answer.object, answer.choices[0].finish_reason) == ("chat.completion", "tool_calls")
+    with pytest.raises(Refusal, match="out of memory"):
+        whole.add({"error": {"code": 500, "message": "out of memory"}})
 
 
 @settings(deadline=None)
