@@ -1,8 +1,8 @@
 """What compute is here, and why: the only file that asks whether there is a GPU.
 
 It asks the CUDA driver itself (its C interface, in a process of its own, because a process that has
-initialised CUDA must not fork) and then whether the RAPIDS wheels are installed. It does not know what
-anyone does with the answer.
+initialised CUDA must not fork) and then whether the packages that would compute there are installed: RAPIDS, unless the
+asker needs others. It does not know what anyone does with the answer.
 
 >>> from aifactory_lab import device
 >>> device.current("cpu").reason
@@ -60,13 +60,16 @@ class Probe:
     driver: str = ""
 
 
-def current(prefer: str | None = None) -> Device:
+def current(prefer: str | None = None, *, needs: Sequence[str] = RAPIDS) -> Device:
     """Choose CPU or GPU and say why.
 
     Parameters
     ----------
     prefer
         ``"cpu"``, ``"gpu"`` or ``"auto"``; by default what `AIFACTORY_DEVICE` says, else ``"auto"``.
+    needs
+        Packages without which a GPU is of no use to the asker: RAPIDS for tables and forests, ``("torch",)`` for
+        language models.
 
     Raises
     ------
@@ -80,9 +83,11 @@ def current(prefer: str | None = None) -> Device:
     if asked == "cpu":
         return Device("cpu", f"cpu was asked for by {source}")
     found = probe()
-    obstacle = found.obstacle or _missing_rapids(found.gpus)
+    obstacle = found.obstacle or _missing(needs, found.gpus)
     if not obstacle:
-        return Device("gpu", f"{_names(found.gpus)}, CUDA driver {found.driver}, RAPIDS installed", found.gpus)
+        held = ["RAPIDS installed"] if tuple(needs) == RAPIDS else [f"{name} installed" for name in needs]
+        words = ", ".join([_names(found.gpus), f"CUDA driver {found.driver}", *held])
+        return Device("gpu", words, found.gpus)
     if asked == "gpu":
         msg = f"a GPU was asked for by {source}, but {obstacle}"
         raise DeviceError(msg, mend=f"export {VARIABLE}=cpu")
@@ -113,11 +118,12 @@ def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit {code}"
 
 
-def _missing_rapids(gpus: Sequence[Gpu]) -> str:
-    missing = [name for name in RAPIDS if find_spec(name) is None]
+def _missing(needs: Sequence[str], gpus: Sequence[Gpu]) -> str:
+    missing = [name for name in needs if find_spec(name) is None]
     if not missing:
         return ""
-    return f"{_names(gpus)} is here, but {', '.join(missing)} is not installed: {INSTALL}"
+    install = INSTALL if tuple(needs) == RAPIDS else f"pip install {' '.join(missing)}"
+    return f"{_names(gpus)} is here, but {', '.join(missing)} is not installed: {install}"
 
 
 def _names(gpus: Sequence[Gpu]) -> str:

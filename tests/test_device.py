@@ -138,6 +138,17 @@ def test_a_gpu_without_rapids_is_reported_with_the_install_line(ask):
     assert found["reason"] == f"2 × NVIDIA H200 is here, but {missing} is not installed: {device.INSTALL}"
 
 
+def test_who_needs_other_packages_is_told_of_those(monkeypatch):
+    found = device.Probe((device.Gpu("NVIDIA H200", 141 << 30),), driver="12.8")
+    monkeypatch.setattr(device, "probe", lambda: found)
+    monkeypatch.delenv(device.VARIABLE, raising=False)
+    assert device.current(needs=("json",)).reason == "1 × NVIDIA H200, CUDA driver 12.8, json installed"
+    assert device.current(needs=()).reason == "1 × NVIDIA H200, CUDA driver 12.8"
+    missing = device.current(needs=("json", "nowhere_at_all"))
+    expected = "1 × NVIDIA H200 is here, but nowhere_at_all is not installed: pip install nowhere_at_all"
+    assert (missing.kind, missing.reason) == ("cpu", expected)
+
+
 def test_an_unknown_word_is_refused_with_its_source(monkeypatch):
     with pytest.raises(DeviceError, match=r"unknown device 'tpu' \(from argument\)"):
         device.current("tpu")

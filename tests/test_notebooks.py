@@ -36,7 +36,7 @@ lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 
 def test_there_are_lessons():
     numbers = [int(p.name[:2]) for p in LESSONS]
-    assert numbers == sorted(set(numbers)), "numbers are the order of reading; one that is missing is still being written"
+    assert numbers == sorted(set(numbers)), "numbers are the order of reading; a missing one is still being written"
     assert numbers[:5] == [0, 1, 2, 3, 4]
     assert [p.name for p in LESSONS] == [p.name for p in sorted(AUTHORED.glob("*.ipynb"))]
 

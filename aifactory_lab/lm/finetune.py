@@ -23,12 +23,12 @@ from typing import Any
 import polars as pl
 import torch
 
-from aifactory_lab import device
 from aifactory_lab.errors import require
 from aifactory_lab.lm import adapters, examination, examples, lora, terminal, tuned
 from aifactory_lab.lm.examples import Example, Window
 from aifactory_lab.lm.lora import Settings
 from aifactory_lab.lm.pairs import checked
+from aifactory_lab.lm.place import chosen
 from aifactory_lab.lm.pretrained import quiet
 from aifactory_lab.lm.tuned import Result
 from aifactory_lab.measure import Meter
@@ -120,7 +120,7 @@ def run(
     adapters.base_hash(base)  # refuse what is damaged before anything is taken away
     title = title or f"{adapters.name_of(base)}, tuned"
     tuned.clear(out)
-    with _threads(threads), Meter("tune", unit="tokens") as meter:
+    with _threads(threads), Meter("tune", unit="tokens", device_used=chosen()) as meter:
         subject = _subject(base, checked(pairs), old, settings)
         facts = _facts(subject, settings)
         log = TrainingLog(out, title=title, facts=facts)
@@ -158,7 +158,7 @@ def _subject(base: Path, pairs: pl.DataFrame, old: pl.DataFrame | None, settings
         windows: list[Window] = []
         if old is not None and old.height:
             windows = examples.windows(old, tokenizer, longest, settings.old_tokens, settings.seed)
-    model.to("cuda" if device.current().kind == "gpu" else "cpu")
+    model.to("cuda" if chosen().kind == "gpu" else "cpu")
     return _Subject(model, tokenizer, train, held, questions, windows)
 
 
@@ -173,7 +173,7 @@ def _tell(log: TrainingLog, step: int, marks: examination.Marks, old: examinatio
 
 
 def _facts(subject: _Subject, settings: Settings) -> dict[str, Any]:
-    used, config = device.current(), subject.model.config
+    used, config = chosen(), subject.model.config
     return {
         "parameters": subject.model.num_parameters(),
         "depth": config.num_hidden_layers,

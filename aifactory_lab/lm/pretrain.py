@@ -24,11 +24,11 @@ from typing import Annotated
 
 import torch
 
-from aifactory_lab import device as devices
-from aifactory_lab.errors import DataError, DeviceError
+from aifactory_lab.errors import DataError
 from aifactory_lab.lm import flops
 from aifactory_lab.lm.model import shape
 from aifactory_lab.lm.optimiser import Rates
+from aifactory_lab.lm.place import chosen
 from aifactory_lab.lm.ranks import Ranks, joined
 from aifactory_lab.lm.shards import Shards
 from aifactory_lab.lm.station import Station
@@ -113,7 +113,7 @@ def run(
     WorkspaceError
         If the state cannot be written; the one before is kept.
     """
-    place = _place(device)
+    place = chosen(device)
     batch = batch or default_batch(depth)
     with _threads(threads), joined("cuda" if place.kind == "gpu" else "cpu") as ranks:
         plan = Plan(
@@ -150,18 +150,6 @@ def default_batch(depth: int) -> int:
     [4, 4, 8, 12]
     """
     return max(4, depth * depth // 24 * 4)
-
-
-def _place(device: str | None) -> devices.Device:
-    """Return the device, if PyTorch can compute on it."""
-    place = devices.current(device)
-    if place.kind == "cpu" or torch.version.cuda is not None:
-        return place
-    what = f"{place.reason}, but PyTorch {torch.__version__} is built for the CPU"
-    if "gpu" in (device, os.environ.get(devices.VARIABLE)):
-        msg = f"a GPU was asked for: {what}"
-        raise DeviceError(msg, mend="pip install torch  # from https://pytorch.org/get-started/locally")
-    return devices.Device("cpu", what, place.gpus)
 
 
 def _dtype(name: str, ranks: Ranks, threads: int) -> str:

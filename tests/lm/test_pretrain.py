@@ -13,7 +13,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from aifactory_lab import device
 from aifactory_lab.errors import DataError, DeviceError, ModelError, WorkspaceError
 from aifactory_lab.lm import evaluation, flops, pretrain
 from aifactory_lab.lm.optimiser import Rates
@@ -243,16 +242,6 @@ def test_what_cannot_be_done_is_said_at_once(packed, words, tmp_path, options, e
         pretrain.run(packed, words, tmp_path / "model", **(SMALL | {"tokens": 10 * STEP} | options))
     assert raised.value.mend
     assert not (tmp_path / "model").exists()
-
-
-def test_a_gpu_without_a_pytorch_for_it_is_not_used(monkeypatch):
-    found = device.Device("gpu", "1 × H100", (device.Gpu("H100", 80 << 30),))
-    monkeypatch.setattr(device, "current", lambda *_: found)
-    monkeypatch.setattr(torch.version, "cuda", None)
-    place = pretrain._place(None)
-    assert (place.kind, "built for the CPU" in place.reason) == ("cpu", True)
-    with pytest.raises(DeviceError, match="a GPU was asked for: 1 × H100, but PyTorch"):
-        pretrain._place("gpu")
 
 
 def test_a_foreign_tokenizer_is_refused(packed, words, tmp_path):

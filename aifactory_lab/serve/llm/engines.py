@@ -11,7 +11,6 @@ Choice(engine='external', reason='the source is a URL')
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 from aifactory_lab import device
@@ -143,11 +142,9 @@ def choose(model: str, engine: str = "auto") -> Choice:
         return Choice("external", "the source is a URL")
     if model.endswith(".gguf"):
         return Choice("llama.cpp", "the source is a GGUF file")
-    found = device.current()
+    found = device.current(needs=("vllm",))
     if found.kind == "cpu":
         return Choice("llama.cpp", f"no GPU is used: {found.reason}")
-    if find_spec("vllm") is None:
-        return Choice("llama.cpp", f"{found.reason}, but vllm is not installed: pip install vllm")
     return Choice("vllm", found.reason)
 
 

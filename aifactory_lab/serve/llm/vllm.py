@@ -109,7 +109,7 @@ def start(plan: Plan, reason: str) -> Vllm:
 
 def check() -> None:
     """Refuse, with what is missing, where vLLM cannot run."""
-    found = device.current()
+    found = device.current(needs=())
     if found.kind != "gpu":
         msg = f"vLLM is used on a GPU here, and there is none: {found.reason}"
         raise DeviceError(msg, mend='serve.llm.start(source, engine="llama.cpp")')

@@ -76,7 +76,7 @@ def price(target: Target, price_per_hour: float | None) -> tuple[float | None, s
         return price_per_hour, f"${price_per_hour:g} an hour, as given"
     if not target.here:
         return None, f"no price: {ELSEWHERE}, say price_per_hour="
-    if device.current().kind == "gpu":
+    if device.current(needs=()).kind == "gpu":
         return None, "no price: a GPU's is not known here, say price_per_hour="
     cores, each = os.cpu_count() or 1, measure.dollars_per_core_hour()
     return cores * each, f"{cores} cores at ${each:g} an hour, an assumption ({measure.PRICE_VARIABLE})"

@@ -15,28 +15,32 @@ from aifactory_lab.serve.llm import engines, external, vllm
 from aifactory_lab.serve.llm.engines import Plan
 from tests.serve.llm.conftest import CONTEXT, PROMPT, engine_of, metric
 
-GPU = device.Device("gpu", "1 × NVIDIA H100, CUDA driver 13.0")
+NONE = device.Probe(obstacle="no CUDA driver")
+GPU = device.Probe((device.Gpu("NVIDIA H100", 80 << 30),), driver="13.0")
 
 
 def test_the_choice_and_its_reason(monkeypatch):
     assert engines.choose("model.gguf") == engines.Choice("llama.cpp", "the source is a GGUF file")
     assert engines.choose("https://host/v1").engine == "external"
     assert engines.choose("folder", "vllm") == engines.Choice("vllm", "asked for by name")
-    monkeypatch.setattr(device, "current", lambda: device.Device("cpu", "no CUDA driver"))
+    monkeypatch.setattr(device, "probe", lambda: NONE)
     assert engines.choose("folder") == engines.Choice("llama.cpp", "no GPU is used: no CUDA driver")
-    monkeypatch.setattr(device, "current", lambda: GPU)
+    monkeypatch.setattr(device, "probe", lambda: GPU)
     without = engines.choose("folder")
     assert without.engine == "llama.cpp"
     assert without.reason.endswith("but vllm is not installed: pip install vllm")
-    monkeypatch.setattr(engines, "find_spec", lambda _: object())
-    assert engines.choose("folder") == engines.Choice("vllm", GPU.reason)
+    monkeypatch.setattr(device, "find_spec", lambda _: object())
+    with_it = engines.choose("folder")
+    assert with_it == engines.Choice("vllm", "1 × NVIDIA H100, CUDA driver 13.0, vllm installed"), (
+        "RAPIDS is not needed"
+    )
 
 
 def test_vllm_says_what_it_misses(monkeypatch, checkpoint):
-    monkeypatch.setattr(device, "current", lambda: device.Device("cpu", "no CUDA driver"))
+    monkeypatch.setattr(device, "probe", lambda: NONE)
     with pytest.raises(DeviceError, match="there is none: no CUDA driver"):
         vllm.start(Plan(str(checkpoint.folder), "tiny"), "asked for by name")
-    monkeypatch.setattr(device, "current", lambda: GPU)
+    monkeypatch.setattr(device, "probe", lambda: GPU)
     with pytest.raises(MissingPackageError, match="mend: pip install vllm"):
         vllm.start(Plan(str(checkpoint.folder), "tiny"), "asked for by name")
 

@@ -1,0 +1,38 @@
+"""Where PyTorch computes: on the GPU that the factory finds, if this PyTorch can; else on the CPU, with the reason.
+
+Language models need PyTorch, not RAPIDS, so a machine with a GPU but without RAPIDS trains and tunes on it all
+the same.
+
+>>> chosen("cpu").kind
+'cpu'
+"""
+
+import os
+
+import torch
+
+from aifactory_lab import device as devices
+from aifactory_lab.errors import DeviceError
+
+
+def chosen(prefer: str | None = None) -> devices.Device:
+    """Return the device.
+
+    Parameters
+    ----------
+    prefer
+        ``"cpu"``, ``"gpu"``, ``"auto"``; by default what `AIFACTORY_DEVICE` says.
+
+    Raises
+    ------
+    DeviceError
+        If a GPU is asked for that is not there, or that this PyTorch cannot use.
+    """
+    place = devices.current(prefer, needs=("torch",))
+    if place.kind == "cpu" or torch.version.cuda is not None:
+        return place
+    what = f"{place.reason}, but PyTorch {torch.__version__} is built for the CPU"
+    if "gpu" in (prefer, os.environ.get(devices.VARIABLE)):
+        msg = f"a GPU was asked for: {what}"
+        raise DeviceError(msg, mend="pip install torch  # from https://pytorch.org/get-started/locally")
+    return devices.Device("cpu", what, place.gpus)
