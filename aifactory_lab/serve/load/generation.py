@@ -228,7 +228,7 @@ def _metered(
 ) -> tuple[dict[str, Any], list[dict[str, Any]], Cost]:
     """Run the clients under a meter; return what they say of the run, their lines, and the cost."""
     price, price_note = costs.price(target, price_per_hour)
-    with Meter("tokens", unit="tokens") as meter:
+    with Meter("load", unit="tokens") as meter:
         about, *lines = _run_clients(plan, bodies, [] if coming is None else list(coming))
         meter.count(sum(line["output"] or 0 for line in lines if line["outcome"] == "200"), model=target.model)
     cost = Cost(

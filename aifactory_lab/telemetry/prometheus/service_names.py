@@ -157,11 +157,12 @@ TRITON = Product(
 PRODUCTS = (OURS, VLLM, NIM, TRITON)
 # No metrics of ours, but told in words: the model that serves, and the microseconds of all requests together.
 MODEL_INFO, TRITON_MICROSECONDS = "aifactory_model_info", "nv_inference_request_duration_us"
+LLM_INFO = "aifactory_llm_info"  # who takes vLLM's names for an engine that is not vLLM says so here
 
 
 def known() -> dict[str, str]:
     """Return every name an endpoint may use → the name in the tables."""
-    names = {MODEL_INFO: MODEL_INFO, TRITON_MICROSECONDS: TRITON_MICROSECONDS}
+    names = {MODEL_INFO: MODEL_INFO, LLM_INFO: LLM_INFO, TRITON_MICROSECONDS: TRITON_MICROSECONDS}
     for product in PRODUCTS:
         terms = [*product.gauges.values(), *(term for terms in product.rates.values() for term in terms)]
         names |= {name + end: name for term in terms for name in term.names for end in ("", "_total")}

@@ -24,7 +24,7 @@ from aifactory_lab.telemetry.prometheus.exposition import Samples
 from aifactory_lab.telemetry.prometheus.growth import Growth
 from aifactory_lab.telemetry.prometheus.plant_names import METRICS_OF
 from aifactory_lab.telemetry.prometheus.scraping import Endpoint, redacted
-from aifactory_lab.telemetry.prometheus.service_names import MODEL_INFO, PRODUCTS, Product
+from aifactory_lab.telemetry.prometheus.service_names import LLM_INFO, MODEL_INFO, PRODUCTS, VLLM, Product
 from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Origin, Snapshot, State, lost
 from aifactory_lab.telemetry.sources import Source, here
 
@@ -136,7 +136,8 @@ class PrometheusSource(Source):
     def _serve(self, look: Look, samples: Samples, now: float) -> None:
         """Add the services: one per endpoint, or one per model where there are several."""
         seen: dict[tuple[str, str], Growth] = {}
-        for product in (product for product in PRODUCTS if any(sign in samples for sign in product.signs)):
+        for sort in (product for product in PRODUCTS if any(sign in samples for sign in product.signs)):
+            product = _named(sort, samples)
             several = services.models(product, samples)
             for model, told in several.items():
                 who = (product.name, model)
@@ -213,3 +214,9 @@ def _positive(name: str, value: float) -> float:
         msg = f"{name}={value!r} must be a number above 0"
         raise TelemetryError(msg, mend="PrometheusSource(url, slo_ms=50.0, period=1.0)")
     return float(value)
+
+
+def _named(product: Product, samples: Samples) -> Product:
+    """Call a server that only took vLLM's names by the engine that it says it is."""
+    told = [row.labels.get("engine", "") for row in samples.get(LLM_INFO, ())]
+    return replace(product, name=told[0]) if product is VLLM and told and told[0] else product

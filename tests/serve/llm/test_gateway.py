@@ -166,6 +166,7 @@ def test_a_board_reads_the_server_as_it_reads_vllm(server, client):
             client.post(COMPLETIONS, json={"prompt": PROMPT, "max_tokens": 20, "ignore_eos": True, "stream": True})
         snapshot = source.sample()
         (row,) = snapshot.layout.rows.values()
+        assert snapshot.layout.entities[row].name == "llama.cpp tiny", "vLLM's names, not its reputation"
         told = dict(zip(snapshot.layout.metrics, snapshot.values[row], strict=True))
     for name in ("tokens_rate", "prompt_tokens_rate", "requests_rate", "ttft_p50", "itl_p50", "latency_p99"):
         assert told[name] > 0, name
