@@ -38,6 +38,7 @@ class Line(StrEnum):
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+LOG_WIDTH = 120  # of tables in a file or a pipe, where nobody says how wide the page is
 Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="Run folder: artefacts, ledger, report.")]
 
 
@@ -70,7 +71,7 @@ def run(
     from aifactory_lab import line as lines
     from aifactory_lab import line_report
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
     say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     finished: list[lines.LineRun] = []
     with _asked(device):

@@ -41,13 +41,14 @@ class TextTable:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with words, verbatim texts, tables and figures under it, in that order."""
+    """A heading with words, verbatim texts, tables and figures under it, in that order; `wide` figures share no row."""
 
     title: str
     words: Sequence[str] = ()
     tables: Sequence[TextTable] = ()
     figures: Sequence[go.Figure] = ()
     verbatim: Sequence[str] = ()
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,4 +89,4 @@ def _drawn(section: Section, index: int) -> dict[str, Any]:
         for number, figure in enumerate(section.figures)
     ]
     parts = {"title": section.title, "words": section.words, "verbatim": section.verbatim, "tables": section.tables}
-    return {**parts, "figures": figures}
+    return {**parts, "figures": figures, "paired": len(figures) > 1 and not section.wide}

@@ -89,7 +89,7 @@ def test_both_lines_share_one_page(finished, tmp_path):
     early = line.run(finished.workspace.root, until="ingest", say=None)
     rows = line_report.stations(early, finished).rows
     assert [row[0].removesuffix(" *") for row in rows] == ["ingest", *NAMES]
-    assert "ingest" in line_report.caption(early, finished) or "floor" in line_report.caption(early, finished)
+    assert "bytes ÷ measured bandwidth" in line_report.caption(early, finished)
 
 
 def test_unknown_stations_are_named(tmp_path, documents):

@@ -1,5 +1,7 @@
 """The run's page: whole, offline, safe, and readable in a real browser in both themes and two widths."""
 
+from dataclasses import replace
+
 import plotly.graph_objects as go
 import pytest
 from playwright.sync_api import sync_playwright
@@ -22,6 +24,12 @@ def test_page_needs_no_network(page):
     assert "http://" not in body
     assert "https://" not in body
     assert "Plotly.newPlot" in html
+
+
+def test_figures_stand_side_by_side_unless_they_are_wide(page):
+    assert '<div class="pair">' in page.html()
+    wide = replace(page, sections=[replace(section, wide=True) for section in page.sections])
+    assert '<div class="pair">' not in wide.html()
 
 
 def test_texts_are_escaped(page):

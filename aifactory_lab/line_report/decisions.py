@@ -10,7 +10,7 @@ from aifactory_lab.line_report.tables import rate
 from aifactory_lab.report import Section, TextTable, Tile
 from aifactory_lab.serve.load import LoadReport
 
-TITLE = "The decision line"
+TITLE, SHORT = "The decision line", "Decisions"
 QUESTION = "Will a flight arrive more than 15 minutes late?"
 
 

@@ -5,6 +5,8 @@
 'write'
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -28,9 +30,17 @@ def page(*runs: LineRun) -> Page:
         title=titles[0] if len(titles) == 1 else "The AI factory",
         subtitle=" ".join([*(part.QUESTION for part, _ in parts), f"Engine: {runs[0].device}."]),
         tiles=[tile for part, run in parts for tile in part.tiles(run)],
-        sections=[_stations(*runs), *(section for part, run in parts for section in part.sections(run))],
+        sections=[_stations(*runs), *_sections(parts)],
         footer="Rates are of this machine.",
     )
+
+
+def _sections(parts: Sequence[tuple[ModuleType, LineRun]]) -> list[Section]:
+    """Return each line's own sections, called by their line where there are two: both have a "Serving"."""
+    found = [(part.SHORT, section) for part, run in parts for section in part.sections(run)]
+    if len(parts) == 1:
+        return [section for _, section in found]
+    return [replace(section, title=f"{line}: {section.title[0].lower()}{section.title[1:]}") for line, section in found]
 
 
 def _part(run: LineRun) -> ModuleType:

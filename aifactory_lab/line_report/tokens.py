@@ -9,7 +9,7 @@ from aifactory_lab.line.tokens import ADAPTER, Run
 from aifactory_lab.line_report.tables import rate
 from aifactory_lab.report import Section, TextTable, Tile
 
-TITLE = "The token line"
+TITLE, SHORT = "The token line", "Tokens"
 QUESTION = "What does a model make of Python, if the standard library is all that it ever read?"
 ANSWERS = 4  # held-out questions that the page shows
 
@@ -55,7 +55,7 @@ def _model(run: Run) -> Section:
         "What it writes when it is left to itself is shaped like Python and means nothing:",
     ]
     pictures = [figures.pretraining.loss(log), figures.pretraining.throughput(log)]
-    return Section("Pre-training", words, verbatim=made.samples, figures=pictures)
+    return Section("Pre-training", words, verbatim=made.samples, figures=pictures, wide=True)
 
 
 def _adapter(run: Run) -> Section:
@@ -65,7 +65,9 @@ def _adapter(run: Run) -> Section:
         [row["prompt"].splitlines()[-1], row["before"], row["after"], row["answer"]]
         for row in answers.iter_rows(named=True)
     ]
-    said = TextTable(["asked", "before", "after", "the author wrote"], rows, words=["asked", "before", "after"])
+    said = TextTable(
+        ["asked", "before", "after", "the author wrote"], rows, words=["asked", "before", "after", "the author wrote"]
+    )
     words = [
         "An adapter of a few matrices learns to say in one line what a function does. Held-out questions, before and"
         " after, with 95 % intervals of the difference; the last line is what it cost the old text.",
@@ -74,7 +76,7 @@ def _adapter(run: Run) -> Section:
         figures.finetuning.before_after(tuned.scores, by_chance=tuned.overlap_by_chance),
         figures.finetuning.loss_curve(tuned.history, tuned.scores["loss"]),
     ]
-    return Section("Fine-tuning", words, [said], pictures, [str(tuned)])
+    return Section("Fine-tuning", words, [said], pictures, [str(tuned)], wide=True)
 
 
 def _serving(run: Run) -> Section:
