@@ -14,21 +14,19 @@ aifactory_lab.errors.ModelError: no/such/base is not a model: no model.safetenso
 import hashlib
 import math
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
 
 from aifactory_lab.errors import require
 from aifactory_lab.lm import adapters, examination, examples, lora, terminal, tuned
 from aifactory_lab.lm.examples import Example, Window
 from aifactory_lab.lm.lora import Settings
 from aifactory_lab.lm.pairs import checked
-from aifactory_lab.lm.place import chosen
+from aifactory_lab.lm.place import chosen, use_threads
 from aifactory_lab.lm.pretrained import quiet
 from aifactory_lab.lm.tuned import Result
 from aifactory_lab.measure import Meter
@@ -120,7 +118,7 @@ def run(
     adapters.base_hash(base)  # refuse what is damaged before anything is taken away
     title = title or f"{adapters.name_of(base)}, tuned"
     tuned.clear(out)
-    with _threads(threads), Meter("tune", unit="tokens", device_used=chosen()) as meter:
+    with use_threads(threads), Meter("tune", unit="tokens", device_used=chosen()) as meter:
         subject = _subject(base, checked(pairs), old, settings)
         facts = _facts(subject, settings)
         log = TrainingLog(out, title=title, facts=facts)
@@ -208,13 +206,3 @@ def _hash(pairs: pl.DataFrame) -> str:
 
 def _versions() -> dict[str, str]:
     return {name: str(require(name, extra="lm").__version__) for name in ("torch", "transformers", "peft")}
-
-
-@contextmanager
-def _threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""Where PyTorch computes: on the GPU that the factory finds, if this PyTorch can; else on the CPU, with the reason.
+"""Where PyTorch computes and on how many threads: on a GPU that it can use, else on the CPU, with the reason.
 
 Language models need PyTorch, not RAPIDS, so a machine with a GPU but without RAPIDS trains and tunes on it all
 the same.
@@ -8,6 +8,8 @@ the same.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -36,3 +38,14 @@ def chosen(prefer: str | None = None) -> devices.Device:
         msg = f"a GPU was asked for: {what}"
         raise DeviceError(msg, mend="pip install torch  # from https://pytorch.org/get-started/locally")
     return devices.Device("cpu", what, place.gpus)
+
+
+@contextmanager
+def use_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch use so many threads of the CPU; the number before is given back, after an error too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

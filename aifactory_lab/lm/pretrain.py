@@ -17,18 +17,14 @@ and what is written down; the loop is in `trainer`.
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
-
-import torch
 
 from aifactory_lab.errors import DataError
 from aifactory_lab.lm import flops
 from aifactory_lab.lm.model import shape
 from aifactory_lab.lm.optimiser import Rates
-from aifactory_lab.lm.place import chosen
+from aifactory_lab.lm.place import chosen, use_threads
 from aifactory_lab.lm.ranks import Ranks, joined
 from aifactory_lab.lm.shards import Shards
 from aifactory_lab.lm.station import Station
@@ -115,7 +111,7 @@ def run(
     """
     place = chosen(device)
     batch = batch or default_batch(depth)
-    with _threads(threads), joined("cuda" if place.kind == "gpu" else "cpu") as ranks:
+    with use_threads(threads), joined("cuda" if place.kind == "gpu" else "cpu") as ranks:
         plan = Plan(
             shape=shape(depth, tokenizer.vocabulary, context=context),
             steps=tokens // (batch * context * ranks.ranks),
@@ -169,16 +165,6 @@ def _enough(plan: Plan, shards: Shards, tokens: int) -> None:
         have = shards.tokens("train")
         msg = f"{shards.folder} has {have:,} tokens to learn from, a window needs {plan.shape.context + 1:,}"
         raise DataError(msg, mend=f"take more documents, or context={max(2, have // 8)}")
-
-
-@contextmanager
-def _threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def main() -> None:
