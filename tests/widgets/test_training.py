@@ -141,7 +141,7 @@ def test_a_page_zooms_pauses_and_says_when_nothing_runs(browser, tmp_path):
         board = TrainingBoard()
         train(log, 1, 60)
         board.comm.say(k="hello")
-        until(lambda: board.comm.messages("tick"))
+        until(lambda: board.comm.messages("tick") and told(board).get("step") == 60)
         page.deliver(packets(board))
         assert "step 60 of 200" in page.text(".af-progress")
         page.tab.get_by_role("button", name="Pause").click()

@@ -116,7 +116,9 @@ class TokenClients:
         room = asyncio.Semaphore(self.plan.concurrency)
         tasks = set()
         for number, due in enumerate(self.times):
-            await asyncio.sleep(due - (time.perf_counter_ns() - self._start) / NANO)
+            await asyncio.sleep(0)  # when all are late, those that are under way must have their turn
+            while (left := due - (time.perf_counter_ns() - self._start) / NANO) > 0:
+                await asyncio.sleep(left)  # again where it woke early: the loop's own clock counts in milliseconds
             tasks.add(asyncio.create_task(self._in_turn(number, int(due * NANO), room)))
         if tasks:
             await asyncio.wait(tasks)
