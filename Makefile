@@ -107,4 +107,4 @@ system-deps:  ## install what CI needs from Debian (chromium, gcc, npm, promethe
 	if [ $$unpack -ne 0 ]; then $(unpack_prometheus); fi
 
 clean:  ## remove environments, caches and the workspace
-	rm -rf .venv .venv-gpu .venv-peers .venv-peers-llm workspace .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-gpu .venv-peers* workspace .pytest_cache .ruff_cache .mypy_cache .hypothesis

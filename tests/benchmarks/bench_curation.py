@@ -34,7 +34,7 @@ def _whole(path: str, size: float, *, quick: bool) -> Table:
 
     rules = [(rule.measure, rule.kinds, rule.low, rule.high) for rule in RULES]
     cases = [Case("etl.curation.run", f"{PEERS}.ours:whole", {"path": path})]
-    if environment.ready():
+    if environment.versions():
         kwargs = {"path": path, "rules": rules}
         cases.append(
             Case("plain Python, datasketch", f"{PEERS}.plain_python:whole", kwargs, str(environment.PYTHON), most=1)
@@ -56,7 +56,7 @@ def _near(found: pl.DataFrame, folder: str, *, quick: bool) -> Table:
         Case("windows by NumPy, rensa", f"{PEERS}.ours:near", {"path": path}),
         Case("windows by Python, rensa", f"{PEERS}.ours:rensa_sets", {"path": path}),
     ]
-    if environment.ready():
+    if environment.versions():
         peers = {"datasketch": "plain_python", "datatrove, 5 words": "datatrove_pipeline"}
         cases += [
             Case(name, f"{PEERS}.{module}:near", {"path": path}, str(environment.PYTHON), most=1)
