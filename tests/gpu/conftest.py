@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aifactory_lab import device
+from tests.leaving_out import leave_out
 
 HERE = Path(__file__).parent
 
@@ -20,14 +21,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "gpu": "" if chosen and chosen.kind == "gpu" else f"no GPU to run on: {chosen or 'RAPIDS is not installed'}",
     }
     for mark, reason in reasons.items():
-        ours = [item for item in items if HERE in item.path.parents and item.get_closest_marker(mark)]
-        if reason and ours:
-            items[:] = [item for item in items if item not in ours]
-            config.hook.pytest_deselected(items=ours)
-            _say(config, f"{len(ours)} tests marked {mark} left out, {reason}")
-
-
-def _say(config: pytest.Config, text: str) -> None:
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line(f"\n{text}")
+        if reason:
+            leave_out(config, items, HERE, mark, reason)

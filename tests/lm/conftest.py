@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from aifactory_lab.lm import checkpoint as checkpoints
-from aifactory_lab.lm import finetune, model, pairs, shards, tokenizer
+from aifactory_lab.lm import finetune, model, pairs, place, shards, tokenizer
 from aifactory_lab.lm.tuned import Result
+from tests.leaving_out import leave_out
 
 STEPS, BATCHES, BATCH, CONTEXT = 100, 2, 8, 64
 QUICK = {"steps": 200, "batch": 8, "learning_rate": 1e-2, "rank": 16, "held_out": 16, "longest_answer": 12}
@@ -39,6 +40,14 @@ NOUNS = [
     "date",
     "state",
 ]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a GPU, or a PyTorch for it, leave out what trains on one."""
+    found = place.chosen("auto")
+    if found.kind == "cpu":
+        leave_out(config, items, Path(__file__).parent, "gpu", f"no GPU to run on: {found}")
 
 
 @pytest.fixture(scope="session", autouse=True)

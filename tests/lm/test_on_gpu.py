@@ -1,15 +1,14 @@
-"""On a machine with a GPU: pre-training runs on it in bfloat16 and learns what the CPU learns."""
+"""On a machine with a GPU and a PyTorch for it: pre-training runs there in bfloat16 and learns what the CPU learns."""
 
 import polars as pl
 import pytest
+
+from aifactory_lab.lm import pretrain, shards, tokenizer
 
 pytestmark = pytest.mark.gpu
 
 
 def test_a_model_trained_on_the_gpu_is_as_good(tmp_path):
-    pytest.importorskip("torch", reason="the extra lm is not installed: pip install 'aifactory-lab[lm]'")
-    from aifactory_lab.lm import pretrain, shards, tokenizer
-
     texts = pl.DataFrame({"split": ["train", "valid"], "text": ["total = total + 1\nprint(total)\n" * 800] * 2})
     words = tokenizer.train(texts["text"], vocabulary=280)
     packed = shards.write(texts, words, tmp_path / "shards")
