@@ -80,6 +80,11 @@ class Plan:
     threads: int = 1
     key_variable: str = ""
 
+    def served(self, context: int | None) -> tuple[Served, ...]:
+        """Return the names that are served once the engine knows how much it can hold, the base first."""
+        over = (Served(name, self.name, context) for name in self.adapters or {})
+        return (Served(self.name, context=context), *over)
+
 
 class Engine(Protocol):
     """What the gateway needs of an engine.

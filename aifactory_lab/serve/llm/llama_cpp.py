@@ -90,9 +90,8 @@ def start(plan: Plan, reason: str) -> LlamaCpp:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    base = Served(plan.name, context=answer["context"])
-    models = (base, *(Served(name, plan.name, answer["context"]) for name in plan.adapters or {}))
-    return LlamaCpp(reason, Address(unix=settings["socket"]), models, plan.slots, process, folder)
+    address = Address(unix=settings["socket"])
+    return LlamaCpp(reason, address, plan.served(answer["context"]), plan.slots, process, folder)
 
 
 def prepare(path: str, request: dict[str, Any], *, adapters: Sequence[str]) -> dict[str, Any]:

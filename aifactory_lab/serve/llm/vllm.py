@@ -96,9 +96,7 @@ def start(plan: Plan, reason: str) -> Vllm:
             command(plan, address.unix, ranks=map(_rank, (plan.adapters or {}).values())),
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent,  # noqa: PLW1509
         )  # fmt: skip
-    base = Served(plan.name, context=plan.context or None)
-    models = (base, *(Served(name, plan.name, base.context) for name in plan.adapters or {}))
-    engine = Vllm(reason, address, models, plan.slots, process, folder)
+    engine = Vllm(reason, address, plan.served(plan.context or None), plan.slots, process, folder)
     try:
         asyncio.run(_answers(engine))
     except BaseException:
