@@ -65,6 +65,14 @@ def test_a_second_run_reuses_every_station_and_registers_nothing(finished):
     assert any("reused" in text for text in said)
 
 
+def test_an_adapter_that_was_promoted_stays_champion(finished):
+    registry = finished.registry
+    registry.promote(finished.versions["tune"])
+    tokens.run(finished.workspace.root, documents=finished.material.documents, **SMALL, say=None)
+    assert registry.champion_version() == finished.versions["tune"]
+    registry.promote(finished.versions["pretrain"])
+
+
 def test_another_size_keeps_the_corpus_and_trains_anew(finished):
     other = tokens.run(
         finished.workspace.root,
