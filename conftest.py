@@ -53,6 +53,12 @@ def chromium() -> str:
     return CHROMIUM
 
 
+@pytest.fixture(autouse=True, scope="session")
+def fleet_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the jobs of tests, doctests and lessons out of the user's own fleet."""
+    os.environ["AIFACTORY_FLEET"] = str(tmp_path_factory.mktemp("fleet"))
+
+
 @pytest.fixture(autouse=True)
 def journal_of_its_own() -> None:
     """Begin every test and doctest with an empty journal: stations that others ran would be on its boards."""

@@ -21,6 +21,7 @@ os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:2000")
 __version__ = "0.1.0"
 __all__ = [
     "cells",
+    "cluster",
     "dash",
     "datasets",
     "device",
@@ -28,6 +29,7 @@ __all__ = [
     "errors",
     "etl",
     "figures",
+    "fleet",
     "line",
     "line_report",
     "lm",

@@ -48,6 +48,10 @@ class TelemetryError(FactoryError):
     """A source of readings cannot be opened, or a recording cannot be read."""
 
 
+class FleetError(FactoryError):
+    """A job, a project or a scheduler is not as it was asked for."""
+
+
 class MissingPackageError(FactoryError, ImportError):
     """An optional package is not installed."""
 

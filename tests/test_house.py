@@ -19,6 +19,8 @@ ORDER = [
     "roofline",
     "measure",
     "workspace",
+    "cluster",
+    "fleet",
     "datasets",
     "etl",
     "train",

@@ -101,6 +101,13 @@ def _wait_until_it_answers(url: str, process: subprocess.Popen, log: Path, secon
     raise AssertionError(msg)
 
 
+# what tells a board that was never painted from one that heard nothing
+STATE = """[...document.querySelectorAll('.af-board')].map((board) => {
+  const { top, bottom, width } = board.getBoundingClientRect();
+  return { ...board.dataset, top, bottom, width, ink: getComputedStyle(board).getPropertyValue('--af-ink') };
+})"""
+
+
 def says(page: Page, pattern: str, *, seconds: float = 60.0) -> None:
     """Wait until the board on a page says something (a regular expression)."""
     found = "pattern => new RegExp(pattern).test(document.querySelector('.af-board')?.innerText ?? '')"
@@ -110,5 +117,6 @@ def says(page: Page, pattern: str, *, seconds: float = 60.0) -> None:
         page.screenshot(path=str(Path(tempfile.gettempdir()) / "board-that-did-not-say.png"))
         board = page.locator(".af-board")
         words = board.first.inner_text() if board.count() else "there is no board"
-        msg = f"the board does not say {pattern!r} within {seconds:g} s, but:\n{words}"
+        state = page.evaluate(STATE)
+        msg = f"the board does not say {pattern!r} within {seconds:g} s, but:\n{words}\n{state}"
         raise AssertionError(msg) from None

@@ -18,6 +18,7 @@ export class Store {
     this.extras = { bands: [], alerts: [], floor: null, output: null, training: null, absent: [] };
     this.closed = "";
     this.answered = false; // whether Python ever answered
+    this.greeted = false; // whether it answered a hello: layouts, histories, then the extras
     this.heard = performance.now(); // when anything came last
     this.asked = 0;
     this.views = new Set();
@@ -29,10 +30,12 @@ export class Store {
     if (!this.views.size) {
       this.model.on("msg:custom", this.receive);
       this.model.on("comm_live_update", this.gone);
-      this.pinger = setInterval(() => this.send({ k: "ping" }), PING_MS);
+      // a hello that was said while the kernel was still connecting is lost without a word: say it until it is answered
+      this.pinger = setInterval(() => this.send({ k: this.greeted ? "ping" : "hello" }), PING_MS);
     }
     this.views.add(view);
     this.asked = performance.now();
+    this.greeted = false;
     this.send({ k: "hello" });
   }
 
@@ -66,6 +69,7 @@ export class Store {
     this.heard = performance.now();
     this.closed = message.k === "end" ? "This board was closed: this is its last picture." : "";
     this.answered = true;
+    this.greeted ||= message.k === "extras";
     const feed = this.feeds[message.feed];
     if (message.k === "layout") this.#describe(message);
     else if (message.k === "history" && feed) feed.history(message, buffers);
