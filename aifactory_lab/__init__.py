@@ -39,6 +39,7 @@ __all__ = [
     "serve",
     "telemetry",
     "train",
+    "twin",
     "widgets",
     "workspace",
 ]

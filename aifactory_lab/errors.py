@@ -52,6 +52,10 @@ class FleetError(FactoryError):
     """A job, a project or a scheduler is not as it was asked for."""
 
 
+class TwinError(FactoryError):
+    """A plant was described that cannot be, or a figure is missing that its twin needs."""
+
+
 class MissingPackageError(FactoryError, ImportError):
     """An optional package is not installed."""
 

@@ -26,6 +26,7 @@ ORDER = [
     "train",
     "lm",
     "serve",
+    "twin",
 ]
 TOP = ["figures", "report", "line", "line_report", "doctor", "widgets", "cells", "dash", "cli"]
 HEAVY = (
