@@ -20,6 +20,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.nbval_cell_timeout = 240.0
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Run each lesson once, with its solutions: they come last, and the lesson is the same without them (tested)."""
+    named = any(Path(word.split("::")[0]).resolve() == collection_path for word in config.args)
+    return True if collection_path.parent == ROOT / "notebooks" and collection_path.is_file() and not named else None
+
+
 def pytest_collectstart(collector: pytest.Collector) -> None:
     """Compare neither stderr (new warnings of libraries) nor HTML (ids) in notebooks; the text stands beside it."""
     if hasattr(collector, "skip_compare"):

@@ -47,6 +47,14 @@ def test_lesson_is_the_authored_notebook_without_solutions(path):
     assert read(path) == expected
 
 
+@lesson
+def test_solutions_come_last(path):
+    """So that running the authored notebook runs the lesson, cell by cell, before anything else."""
+    tagged = ["solution" in cell.metadata.get("tags", []) for cell in read(AUTHORED / path.name).cells]
+    assert any(tagged)
+    assert tagged == sorted(tagged)
+
+
 @every
 def test_every_cell_was_run_in_order(path):
     assert [cell.execution_count for cell in code(path)] == list(range(1, len(code(path)) + 1))
