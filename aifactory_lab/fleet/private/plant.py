@@ -1,0 +1,235 @@
+"""A private Slurm as one thing: brought up, repaired, looked at, taken down.
+
+`up` does what is missing and nothing else, so that it may be called again at any time: after a reboot, or when a
+daemon was killed. What it started is stopped again if one of them does not answer. Jobs that wait are still there
+after `down` and `up`; jobs that run go back into the queue. This module does not know what the jobs are.
+
+>>> import tempfile
+>>> status(tempfile.mkdtemp()).words
+'no private Slurm is here'
+"""
+
+import fcntl
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from aifactory_lab.errors import FleetError
+from aifactory_lab.fleet.private import configuration, processes, programs, projects
+from aifactory_lab.fleet.private.daemons import Daemon, waves
+from aifactory_lab.fleet.private.layout import PRETEND, Layout, chosen
+from aifactory_lab.fleet.private.places import Places, free_ports
+
+State = Literal["up", "broken", "down"]
+ANSWER_SECONDS = 60.0  # that a daemon may take on a busy machine; about 1 s on an idle one
+REQUEUE_SECONDS = 30.0
+TELLING = re.compile(r"fatal|error", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A private Slurm.
+
+    Attributes
+    ----------
+    folder
+        The fleet's folder, as `Fleet("slurm", folder=…)` takes it.
+    conf
+        Its configuration: ``SLURM_CONF``.
+    layout
+        How large it is; None if there is none here.
+    ports
+        Where its daemons answer, on 127.0.0.1.
+    processes
+        Process ids by daemon; None for one that does not run.
+    state
+        ``"up"`` if every daemon runs and answers, ``"down"`` if none runs, else ``"broken"``.
+    """
+
+    folder: Path
+    conf: Path
+    layout: Layout | None = None
+    ports: dict[str, int] = field(default_factory=dict)
+    processes: dict[str, int | None] = field(default_factory=dict)
+    state: State = "down"
+
+    @property
+    def pretend(self) -> bool:
+        """Whether its GPUs are counted only."""
+        return self.layout is not None and self.layout.pretend
+
+    @property
+    def note(self) -> str:
+        """What must be said beside everything that it tells; empty for real GPUs."""
+        return PRETEND if self.pretend else ""
+
+    @property
+    def words(self) -> str:
+        """Its state as one would say it."""
+        if self.layout is None:
+            return "no private Slurm is here"
+        silent = [name for name, pid in self.processes.items() if pid is None]
+        broken = f", without {', '.join(silent)}" if silent else ", but does not answer"
+        return f"{self.state}{broken if self.state == 'broken' else ''}: {self.layout.words}"
+
+
+def up(
+    folder: Path | str | None = None,
+    *,
+    nodes: int | None = None,
+    gpus_per_node: int | None = None,
+    cpus_per_node: int | None = None,
+    projects: Mapping[str, int] | None = None,
+    pretend: bool | None = None,
+) -> Plant:
+    """Start a private Slurm, or what is missing of it; about 10 s the first time.
+
+    Parameters
+    ----------
+    folder
+        The fleet's folder; default ``$AIFACTORY_FLEET`` or ``~/.aifactory/fleet``.
+    nodes, gpus_per_node, cpus_per_node
+        Its size. By default that of last time; the first time all GPUs of this machine on one node, or 4 nodes of 2
+        pretend GPUs and 8 CPUs where there is none.
+    projects
+        How many GPUs each project may claim, for example ``{"vision": 4, "nlp": 4}``, which is also the default.
+    pretend
+        Whether GPUs are only counted; by default if there are not enough real ones.
+
+    Raises
+    ------
+    FleetError
+        If packages are missing, the size makes no sense or differs from what runs, or a daemon does not answer; then
+        what was started is stopped again, and the message holds the line of its log that explains.
+    """
+    places = Places(folder)
+    kept = places.load()
+    wishes = {"nodes": nodes, "gpus_per_node": gpus_per_node, "cpus_per_node": cpus_per_node}
+    layout = chosen(kept.get("layout"), **wishes, projects=projects, pretend=pretend)
+    programs.needed()
+    places.make()
+    with _alone(places):
+        return _up(places, layout)
+
+
+def status(folder: Path | str | None = None) -> Plant:
+    """Look at the private Slurm of a folder; changes nothing."""
+    places = Places(folder)
+    kept = places.load()
+    if not kept:
+        return Plant(places.root, places.conf)
+    names = ["munged", "mariadbd", "slurmdbd", "slurmctld", *kept["layout"].names]
+    found = {name: processes.recorded(places.pid(name)) for name in names}
+    running = {name: record.pid if record else None for name, record in found.items()}
+    state: State = "down" if not any(running.values()) else "broken"
+    if all(running.values()) and not programs.missing():
+        every = [daemon for wave in waves(places, kept["layout"], Path(kept["run"])) for daemon in wave]
+        state = "up" if all(daemon.answers() for daemon in every) else "broken"
+    return Plant(places.root, places.conf, kept["layout"], kept["ports"], running, state)
+
+
+def down(folder: Path | str | None = None) -> Plant:
+    """Stop every process of a private Slurm; what waits or runs goes on at the next `up`.
+
+    Raises
+    ------
+    FleetError
+        If what was kept of it cannot be read.
+    """
+    places = Places(folder)
+    if not places.load():
+        return Plant(places.root, places.conf)
+    with _alone(places):
+        kept = places.load()
+        every = waves(places, kept["layout"], Path(kept["run"]))
+        _put_back(places, Path(kept["run"]))
+        _stop(places, [daemon for wave in reversed(every) for daemon in wave])
+        processes.stop(processes.jobs_left(places.conf), 5.0)
+    return status(folder)
+
+
+def _up(places: Places, layout: Layout) -> Plant:
+    kept = places.load()
+    running = [path.name for path in places.pids.iterdir() if processes.recorded(path)]
+    if running and kept and kept["layout"].size != layout.size:
+        msg = f"a plant of {kept['layout'].words} runs in {places.folder}, not {layout.words}"
+        raise FleetError(msg, mend="aifactory fleet down  # then up again, with the size that you want")
+    run = places.run(kept.get("run", ""))
+    ports = free_ports(["slurmctld", "slurmdbd", *layout.names], kept.get("ports", {}), running)
+    places.save(layout, ports, run)
+    configuration.write(places, layout, ports, run)
+    _start(places, waves(places, layout, run))
+    for name, quota in layout.projects.items():
+        projects.make(places, run, name, quota)
+    return status(places.root)
+
+
+def _start(places: Places, every: list[list[Daemon]]) -> None:
+    """Start what does not run, wave by wave; stop it again if one does not answer."""
+    started: list[Daemon] = []
+    try:
+        for wave in every:
+            missing = [daemon for daemon in wave if not processes.recorded(places.pid(daemon.name))]
+            for daemon in missing:
+                started.append(daemon)
+                _spawn(places, daemon)
+            for daemon in wave:
+                _await(places, daemon)
+    except BaseException:  # an interrupt, too, leaves nothing half started
+        _stop(places, started[::-1])
+        raise
+
+
+def _spawn(places: Places, daemon: Daemon) -> None:
+    daemon.before()
+    run = Path(places.load()["run"])
+    told = programs.environment(places.conf, run / "mariadb.sock")
+    log = places.log(daemon.name)
+    processes.spawn(daemon.command, folder=places.folder, pid_file=places.pid(daemon.name), log=log, environment=told)
+
+
+def _await(places: Places, daemon: Daemon) -> None:
+    gone: Callable[[], bool] = lambda: processes.recorded(places.pid(daemon.name)) is None  # noqa: E731
+    if processes.until(daemon.answers, ANSWER_SECONDS, gone=gone):
+        return
+    log = places.log(daemon.name)
+    how = "ended at once" if gone() else f"does not answer after {ANSWER_SECONDS:g} s"
+    msg = f"{daemon.name} {how}: {_telling(log)}"
+    raise FleetError(msg, mend=f"less {log}")
+
+
+def _telling(log: Path) -> str:
+    """Return the line of a log that most likely says why."""
+    lines = log.read_text(errors="replace").splitlines()[-50:] if log.exists() else []
+    return next((line for line in reversed(lines) if TELLING.search(line)), lines[-1] if lines else "its log is empty")
+
+
+def _put_back(places: Places, run: Path) -> None:
+    """Put what runs back into the queue; what cannot be put back is cancelled."""
+    if not processes.recorded(places.pid("slurmctld")):
+        return
+    told = programs.environment(places.conf, run / "mariadb.sock")
+    busy = ["squeue", "-h", "-a", "-t", "R,CG,S", "-o", "%A"]
+    for job in sorted(set(programs.ask(busy, told)[1].split())):
+        if not programs.ask(["scontrol", "requeue", job], told)[0]:
+            programs.ask(["scancel", job], told)
+    processes.until(lambda: not programs.ask(busy, told)[1], REQUEUE_SECONDS)
+
+
+def _stop(places: Places, daemons: list[Daemon]) -> None:
+    for daemon in daemons:
+        if record := processes.recorded(places.pid(daemon.name)):
+            processes.stop([record], daemon.stop_seconds)
+        places.pid(daemon.name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(places: Places) -> Iterator[None]:
+    """Let nobody else start or stop this plant meanwhile; the lock goes with the process that holds it."""
+    places.make()
+    with places.lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
