@@ -25,7 +25,7 @@ from aifactory_lab.telemetry.metrics import METRICS
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["gpu", "mig", "host", "worker", "service", "station", "training"]
+Kind = Literal["gpu", "mig", "host", "worker", "service", "station", "training", "fleet", "project"]
 Origin = Literal["measured", "recorded", "simulated"]
 
 

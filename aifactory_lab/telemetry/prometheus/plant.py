@@ -12,13 +12,14 @@ factory/etl {'made': 4000000.0}
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import get_args
 
 from aifactory_lab.telemetry.prometheus.device_names import DCGM, NODE
 from aifactory_lab.telemetry.prometheus.devices import Found, Place, Told, identify
 from aifactory_lab.telemetry.prometheus.plant_names import UP, name_of, told
 from aifactory_lab.telemetry.readings import Entity, Kind
 
-KINDS: tuple[Kind, ...] = ("gpu", "mig", "host", "worker", "service", "station", "training")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def read(samples: Told, place: Place) -> Found:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from aifactory_lab.telemetry.metrics import GPU, HOST, METRICS, SERVICE, STATION, TRAINING
+from aifactory_lab.telemetry.metrics import FLEET, GPU, HOST, METRICS, SERVICE, STATION, TRAINING
 from aifactory_lab.telemetry.prometheus.device_names import DCGM
 from aifactory_lab.telemetry.readings import Entity, Kind
 
@@ -48,6 +48,8 @@ METRICS_OF: Mapping[Kind, tuple[str, ...]] = {
     "service": SERVICE,
     "station": STATION,
     "training": TRAINING,
+    "fleet": FLEET,
+    "project": FLEET,
 }
 
 
