@@ -87,7 +87,8 @@ class Fleet:
         Takes the options of `submit`; ``gpus`` are in all, spread evenly over ``nodes``.
         """
         order, kwargs = _order(fn, options, kind="gang")
-        gang = require("aifactory_lab.fleet.gang", extra="fleet").Gang(fn, args, kwargs)
+        room = require("aifactory_lab.fleet.gang", extra="fleet")
+        gang = room.Gang(fn, args, kwargs, gpus=order.gpus_per_node, cpus=order.cpus)
         return self._send([calls.submission(gang, (), {})], order)[0]
 
     def notebook(self, path: Path | str, *, params: Mapping[str, Any] | None = None, **options: Any) -> Job:
