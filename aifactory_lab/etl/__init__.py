@@ -18,16 +18,18 @@ from aifactory_lab.etl.recipes import Recipe
 
 if TYPE_CHECKING:
     from aifactory_lab.etl import curation, quality
+    from aifactory_lab.etl.cuts import distribution
     from aifactory_lab.etl.translation import gpu_check
 
-__all__ = ["FeatureSpec", "Recipe", "contracts", "curation", "gpu_check", "quality", "recipes", "run"]
+__all__ = ["FeatureSpec", "Recipe", "contracts", "curation", "distribution", "gpu_check", "quality", "recipes", "run"]
+_FROM = {"distribution": "cuts", "gpu_check": "translation"}
 
 
 def __getattr__(name: str) -> Any:
     """Open on first use (PEP 562) what a run of a recipe does not need."""
     if name in ("curation", "quality"):
         return import_module(f"aifactory_lab.etl.{name}")
-    if name == "gpu_check":
-        return import_module("aifactory_lab.etl.translation").gpu_check
+    if name in _FROM:
+        return getattr(import_module(f"aifactory_lab.etl.{_FROM[name]}"), name)
     msg = f"etl has no {name!r}; there are: {', '.join(__all__)}"
     raise AttributeError(msg)

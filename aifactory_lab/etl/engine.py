@@ -5,7 +5,7 @@
 | `cpu` | Polars, streaming, on all cores; more than a million rows in slices of time |
 | `in-memory` | Polars, everything in memory: for comparison |
 | `gpu` | cuDF through cudf-polars, one GPU, spilling when the data is larger than its memory |
-| `cluster` | cuDF on a Dask-CUDA cluster of this machine's GPUs |
+| `cluster` | the workers of a Dask cluster: cuDF on their GPUs, without GPUs Polars, a slice of time each |
 
 `auto` takes the GPUs if `device.current()` finds them, else `cpu`. The engine is chosen here, by name and with
 the reason, and never changes silently while the query runs. This module does not know what a recipe computes.
@@ -26,11 +26,13 @@ from aifactory_lab import device
 from aifactory_lab.aside import sweep, write_aside
 from aifactory_lab.datasets.material import RawMaterial
 from aifactory_lab.errors import DeviceError, FactoryError, WorkspaceError, require
-from aifactory_lab.etl import contracts, slices
+from aifactory_lab.etl import contracts, scale_out, slices
 from aifactory_lab.etl.features import SPEC, TABLE
 from aifactory_lab.etl.progress import counting, growing
 from aifactory_lab.etl.recipes import Recipe
 from aifactory_lab.measure import Meter, StationReport
+
+Work = Callable[[Recipe, RawMaterial, Path, bool, Any], int]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,13 @@ class Choice:
 
 
 def run(
-    recipe: Recipe, raw: RawMaterial, *, engine: str = "auto", out: Path | str, progress: bool = True
+    recipe: Recipe,
+    raw: RawMaterial,
+    *,
+    engine: str = "auto",
+    out: Path | str,
+    progress: bool = True,
+    client: Any = None,
 ) -> StationReport:
     """Turn raw material into `features.parquet` and `features.json` in a folder.
 
@@ -60,6 +68,9 @@ def run(
         a folder that holds it is complete.
     progress
         Whether to show a bar.
+    client
+        A `distributed.Client`, for example ``cluster.start().client``: whose workers the engine ``"cluster"`` uses.
+        Without one it starts workers on this machine and stops them afterwards.
 
     Returns
     -------
@@ -75,7 +86,7 @@ def run(
     WorkspaceError
         If the folder cannot be written, for example when the disk is full.
     """
-    choice = choose(engine)
+    choice = choose(engine, client)
     if recipe.contract is not None:
         contracts.check(raw, recipe.contract)
     out = Path(out)
@@ -83,7 +94,7 @@ def run(
         with _writing(out), contracts.reading(raw, recipe.contract):
             _clear(out)
             with write_aside(out / TABLE) as aside:
-                parts = ENGINES[choice.engine](recipe, raw, aside, progress)
+                parts = ENGINES[choice.engine](recipe, raw, aside, progress, client)
             recipe.spec.save(out)
         rows = pl.scan_parquet(out / TABLE).select(pl.len()).collect().item()
         written = (out / TABLE).stat().st_size
@@ -92,7 +103,7 @@ def run(
     return meter.report
 
 
-def choose(engine: str) -> Choice:
+def choose(engine: str, client: Any = None) -> Choice:
     """Resolve an engine's name, and say why.
 
     Raises
@@ -103,16 +114,27 @@ def choose(engine: str) -> Choice:
     if engine not in ("auto", *ENGINES):
         msg = f"unknown engine {engine!r}; it must be one of auto, {', '.join(ENGINES)}"
         raise DeviceError(msg, mend='etl.run(recipe, raw, out=folder, engine="auto")')
+    if client is not None:
+        return _choose_workers(engine, client)
     found = device.current()
     if engine == "auto":
         name = "cpu" if found.kind == "cpu" else "gpu" if len(found.gpus) == 1 else "cluster"
         return Choice(name, found, f"auto: {found.reason}")
     if engine not in ("gpu", "cluster"):
         return Choice(engine, device.current("cpu"), f"{engine} was asked for")
-    if found.kind == "cpu":
+    if found.kind == "cpu" and engine == "gpu":
         msg = f"engine {engine!r} needs a GPU, but the device is cpu: {found.reason}"
         raise DeviceError(msg, mend='etl.run(recipe, raw, out=folder, engine="cpu")')
     return Choice(engine, found, f"{engine} was asked for: {found.reason}")
+
+
+def _choose_workers(engine: str, client: Any) -> Choice:
+    if engine not in ("auto", "cluster"):
+        msg = f"engine {engine!r} runs in this process and has no use for a client"
+        raise DeviceError(msg, mend='etl.run(…, engine="cluster", client=client)')
+    found = scale_out.compute(client)
+    why = "auto: a client was given" if engine == "auto" else "cluster was asked for"
+    return Choice("cluster", found, f"{why}: workers={len(client.scheduler_info(n_workers=-1)['workers'])}, {found}")
 
 
 def _cpu(recipe: Recipe, raw: RawMaterial, path: Path, progress: bool) -> int:
@@ -141,26 +163,16 @@ def _gpu(recipe: Recipe, raw: RawMaterial, path: Path, progress: bool) -> int:
     return 1
 
 
-def _cluster(recipe: Recipe, raw: RawMaterial, path: Path, progress: bool) -> int:
-    """Run on every GPU of this machine: one Dask-CUDA worker each, all present before the query starts."""
-    dask_cuda = require("dask_cuda", extra="gpu")
-    distributed = require("distributed", extra="gpu")
-    engine = require("cudf_polars.engine.dask", extra="gpu").DaskEngine
-    binding = require("cudf_polars.engine.hardware_binding", extra="gpu").HardwareBindingPolicy
-    # The cluster has pinned its workers already; the engine must not do it again.
-    options: dict[str, Any] = {"hardware_binding": binding(enabled=False), "raise_on_fail": True}
-    with dask_cuda.LocalCUDACluster() as cluster, distributed.Client(cluster) as client:
-        client.wait_for_workers(len(cluster.workers))
-        with engine(dask_client=client, engine_options=options) as gpus, growing(path, recipe.name, show=progress):
-            recipe.query(raw.tables).sink_parquet(path, engine=gpus)
-    return 1
+def _alone(work: Callable[[Recipe, RawMaterial, Path, bool], int]) -> Work:
+    """Let an engine of one process be called like those that have a client."""
+    return lambda recipe, raw, path, progress, _: work(recipe, raw, path, progress)
 
 
-ENGINES: dict[str, Callable[[Recipe, RawMaterial, Path, bool], int]] = {
-    "cpu": _cpu,
-    "in-memory": _in_memory,
-    "gpu": _gpu,
-    "cluster": _cluster,
+ENGINES: dict[str, Work] = {
+    "cpu": _alone(_cpu),
+    "in-memory": _alone(_in_memory),
+    "gpu": _alone(_gpu),
+    "cluster": scale_out.run,
 }
 
 

@@ -10,11 +10,12 @@ This module does not know what the recipe computes.
 ['until 2013-07-03 (167,979 flights)', 'from 2013-07-03 (168,797 flights)']
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -76,15 +77,20 @@ def plan(recipe: Recipe, raw: RawMaterial, rows: int = ROWS) -> list[Slice]:
 
 def write(recipe: Recipe, raw: RawMaterial, slices: list[Slice], path: Path) -> Iterator[int]:
     """Compute slice after slice, append each to one Parquet file, and yield the raw rows that are done."""
+    parts = (part.query(recipe, raw.tables).collect(engine="streaming").to_arrow() for part in slices)
+    return join(parts, [part.rows for part in slices], path)
+
+
+def join(parts: Iterable[Any], rows: Iterable[int], path: Path) -> Iterator[int]:
+    """Append Arrow tables to one Parquet file; after each yield the raw rows that it was made of."""
     import pyarrow.parquet as pq
 
     writer: pq.ParquetWriter | None = None
     try:
-        for part in slices:
-            features = part.query(recipe, raw.tables).collect(engine="streaming").to_arrow()
+        for features, count in zip(parts, rows, strict=True):
             writer = writer or pq.ParquetWriter(path, features.schema, compression="zstd")
             writer.write_table(features)
-            yield part.rows
+            yield count
     finally:
         if writer is not None:
             writer.close()
