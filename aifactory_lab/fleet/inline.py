@@ -6,10 +6,11 @@ It counts no GPUs and knows no other user. Its files are like every other engine
 'no queue: a job runs at once in this process; it counts no GPUs and keeps no quota'
 """
 
+import os
 import traceback
 import uuid
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,13 @@ class Inline:
         files = ran.paths
         order.save(order_file(self.folder, ran.job_id))
         call.dump(files.submitted_pickle)
-        with files.stdout.open("w") as out, files.stderr.open("w") as err, redirect_stdout(out), redirect_stderr(err):
+        with (
+            files.stdout.open("w") as out,
+            files.stderr.open("w") as err,
+            redirect_stdout(out),
+            redirect_stderr(err),
+            _inside(ran),
+        ):
             try:
                 outcome = ("success", call.result())
             except Exception:  # noqa: BLE001 - whatever a user's function raises is the job's result
@@ -125,6 +132,21 @@ class _Ran:
     def __init__(self, folder: Path, job_id: str) -> None:
         self.job_id = job_id
         self.paths = require("submitit.core.utils", extra="fleet").JobPaths(folder, job_id=job_id)
+
+
+@contextmanager
+def _inside(ran: _Ran) -> Iterator[None]:
+    """Let code find the job that it runs in, as on every engine: by submitit's `JobEnvironment`."""
+    told = {"SUBMITIT_DEBUG_JOB_ID": ran.job_id, "SUBMITIT_FOLDER": str(ran.paths.folder)}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _time(path: Path) -> datetime | None:
