@@ -56,13 +56,17 @@ class Twin:
 
 @dataclass(frozen=True)
 class Estimator:
-    """A name of the house: its task, its twins, its defaults, and the steps that prepare its rows."""
+    """A name of the house: its task, its twins, its defaults, and the steps that prepare its rows.
+
+    `dask` is cuML's class for many GPUs, where there is one; it takes the words of the one for a single GPU.
+    """
 
     task: Task
     cpu: Twin
     gpu: Twin
     house: Mapping[str, Any]
     prepare: tuple[str, ...] = ()
+    dask: str = ""
 
 
 _Words = dict[str, str | None]
@@ -105,6 +109,7 @@ TABLE: dict[str, Estimator] = {
             "threads": None,
         },
         prepare=("impute",),
+        dask="cuml.dask.ensemble.RandomForestClassifier",
     ),
     "logistic_regression": Estimator(
         "classify",
@@ -112,6 +117,7 @@ TABLE: dict[str, Estimator] = {
         gpu=Twin("cuml.linear_model.LogisticRegression", _NO_SEED | _NO_THREADS, {"solver": "qn"}),
         house={"C": 1.0, "max_iter": 1000, "tol": 1e-4, "seed": SEED, "threads": None},
         prepare=("impute", "scale"),
+        dask="cuml.dask.linear_model.LogisticRegression",
     ),
     "kmeans": Estimator(
         "cluster",
@@ -119,6 +125,7 @@ TABLE: dict[str, Estimator] = {
         gpu=Twin("cuml.cluster.KMeans", _SEED | _NO_THREADS),
         house={"n_clusters": 8, "max_iter": 300, "seed": SEED, "threads": None},
         prepare=("impute", "scale"),
+        dask="cuml.dask.cluster.KMeans",
     ),
     "pca": Estimator(
         "embed",
@@ -126,6 +133,7 @@ TABLE: dict[str, Estimator] = {
         gpu=Twin("cuml.decomposition.PCA", _NO_SEED | _NO_THREADS, {"svd_solver": "full"}),
         house={"n_components": 2, "whiten": False, "seed": SEED, "threads": None},
         prepare=("impute", "scale"),
+        dask="cuml.dask.decomposition.PCA",
     ),
     "umap": Estimator(
         "embed",
@@ -199,6 +207,27 @@ def gpu_call(name: str, **overrides: Any) -> tuple[str, dict[str, Any]]:
     return call(name, "gpu", **overrides)
 
 
+def dask_call(name: str, **overrides: Any) -> tuple[str, dict[str, Any]]:
+    """Return the class path and parameters that train on many GPUs (`train.many_gpus`).
+
+    Raises
+    ------
+    ModelError
+        If cuML has no such class.
+    """
+    if not (path := _entry(name).dask):
+        there = ", ".join(word for word, entry in TABLE.items() if entry.dask)
+        msg = f"cuML does not train {name} on many GPUs; it does: {there}"
+        raise ModelError(msg)
+    return path, gpu_call(name, **overrides)[1]
+
+
+def preparation(name: str) -> Any:
+    """Return the pipeline that prepares an estimator's rows, not yet fitted; None if it takes them as they are."""
+    steps = [(step, _class(STEPS[step][0])(**STEPS[step][1])) for step in _entry(name).prepare]
+    return _class("sklearn.pipeline.Pipeline")(steps) if steps else None
+
+
 def make(name: str, device: str | None = None, **overrides: Any) -> Any:
     """Make an estimator that is not yet fitted.
 
@@ -223,12 +252,8 @@ def make(name: str, device: str | None = None, **overrides: Any) -> Any:
     """
     path, params = call(name, devices.kind(device), **overrides)
     model = _class(path)(**params)
-    prepare = _entry(name).prepare
-    if not prepare:
-        return model
-    pipeline = _class("sklearn.pipeline.Pipeline")
-    steps = [(step, _class(STEPS[step][0])(**STEPS[step][1])) for step in prepare]
-    return pipeline([*steps, (name, model)])
+    prepare = preparation(name)
+    return model if prepare is None else type(prepare)([*prepare.steps, (name, model)])
 
 
 def xgboost_params(device: str | None = None, **overrides: Any) -> tuple[dict[str, Any], int]:

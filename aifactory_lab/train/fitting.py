@@ -83,7 +83,8 @@ def fit(
     device
         ``"cpu"``, ``"gpu"`` or ``"auto"``; by default what `aifactory_lab.device` chooses.
     client
-        A `dask.distributed.Client`: XGBoost then trains on its workers (`train.distributed`).
+        A `dask.distributed.Client`, for example ``cluster.start().client``: XGBoost then trains on its workers
+        (`train.distributed`), and with a GPU on each cuML's estimators do too (`train.many_gpus`).
     costs
         What a false alarm and a miss cost; they choose the threshold, on the validation rows.
     validation
@@ -141,9 +142,10 @@ def learn(
     device: str | None = None,
     checkpoint: Path | None = None,
     data: str = "",
+    after: boosting.Watch | None = None,
     **params: Any,
 ) -> Fitted:
-    """Train one model in memory, without writing it: what `fit`, the ladder and the learning curve share.
+    """Train one model in memory, without writing it: what `fit`, a search, the ladder and the learning curve share.
 
     Parameters
     ----------
@@ -151,6 +153,8 @@ def learn(
         Training rows, and the rows that stop XGBoost early; without them it trains all its rounds.
     checkpoint, data
         Folder for checkpoints and the data's hash (`boosting.boost`).
+    after
+        Called as XGBoost goes on (`boosting.boost`); the other estimators train in one piece.
     """
     if estimator != "xgboost":
         model = estimators.make(estimator, device, **params).fit(rows.x, rows.y)
@@ -158,10 +162,15 @@ def learn(
     native, rounds = estimators.xgboost_params(device, **params)
     matrix = boosting.quantile_matrix(rows.x, rows.y, threads=native["nthread"])
     watch = valid and boosting.quantile_matrix(valid.x, valid.y, threads=native["nthread"], like=matrix)
-    done = boosting.boost(matrix, watch, native, rounds, checkpoint=checkpoint, data=data)
+    done = boosting.boost(matrix, watch, native, rounds, checkpoint=checkpoint, data=data, after=after)
     # Predictions here come from rows in host memory; on CUDA they would be copied back and forth with a warning.
     done.booster.set_param({"device": "cpu", "nthread": native["nthread"]})
     return Fitted(done.booster, done.rounds, done.history(), done.resumed)
+
+
+def data_mark(table: Table, part: Slice, stop: Slice | None = None) -> str:
+    """Return what a checkpoint knows its data by: the table, and which of its rows and columns were learned from."""
+    return f"{table.content_hash} {part} {stop} {table.columns} {table.cutoff}"
 
 
 @dataclass(frozen=True)
@@ -179,18 +188,23 @@ class _Job:
         if self.estimator not in estimators.names("classify"):
             msg = f"{self.estimator} does not classify; those that do: {', '.join(estimators.names('classify'))}"
             raise ModelError(msg, mend=f"estimators.make({self.estimator!r}).fit(...)")
-        if self.client is not None and self.estimator != "xgboost":
-            msg = f"{self.estimator} does not train on a cluster here; xgboost does"
-            raise ModelError(msg, mend="leave client out")
+        if self.client is not None and self.estimator != "xgboost" and self.kind == "cpu":
+            from aifactory_lab.train import many_gpus
+
+            many_gpus.refuse(self.estimator)
 
     def learn(self, table: Table, part: Slice, stop: Slice | None = None, rounds: int | None = None) -> Fitted:
         """Learn from a slice; stop early on another, or after these rounds."""
         params = {**self.params, **({"rounds": rounds} if rounds else {})}
+        if self.client is not None and self.estimator != "xgboost":
+            from aifactory_lab.train import many_gpus
+
+            return many_gpus.learn(self.client, self.estimator, table, part, **params)
         if self.client is not None:
             from aifactory_lab.train import distributed
 
             return distributed.learn(self.client, table, part, stop, device=self.kind, **params)
-        mark = f"{table.content_hash} {part} {stop} {table.columns} {table.cutoff}"
+        mark = data_mark(table, part, stop)
         watch = table.rows(stop) if stop and self.estimator == "xgboost" else None
         rows, kept = table.rows(part), self.checkpoint
         return learn(self.estimator, rows, watch, device=self.kind, checkpoint=kept, data=mark, **params)

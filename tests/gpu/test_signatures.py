@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from aifactory_lab import device
+from aifactory_lab.cluster import Options
 from aifactory_lab.errors import DeviceError
-from aifactory_lab.etl import engine
+from aifactory_lab.etl import engine, scale_out
 from aifactory_lab.train import estimators
 
 pytestmark = pytest.mark.rapids
@@ -55,15 +56,47 @@ def test_a_model_can_leave_the_gpu(name):
     assert callable(thing(path).as_sklearn)
 
 
+# Where cuML's Dask classes hand their keywords on to, on every worker.
+ON_WORKERS = {
+    "random_forest": "cuml.ensemble.RandomForestClassifier",
+    "logistic_regression": "cuml.linear_model.logistic_regression_mg.LogisticRegressionMG",
+    "kmeans": "cuml.cluster.kmeans_mg.KMeansMG",
+    "pca": "cuml.decomposition.pca_mg.PCAMG",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in estimators.names() if estimators.TABLE[name].dask])
+def test_every_estimator_of_many_gpus_binds_and_its_workers_take_its_words(name):
+    path, params = estimators.dask_call(name)
+    inspect.signature(thing(path)).bind(client=None, **params)
+    rows = (None, None) if name in estimators.names("classify") else (None,)
+    inspect.signature(thing(path).fit).bind(None, *rows)
+    inspect.signature(thing(path).get_combined_model).bind(None)
+    worker = thing(ON_WORKERS[name])
+    known = set().union(*(inspect.signature(each.__init__).parameters for each in worker.__mro__))
+    assert set(params) <= known
+    assert callable(worker.as_sklearn)
+
+
 def test_the_cluster_binds():
-    """As `etl.engine` calls them; constructing any of the three needs a driver."""
-    source = inspect.getsource(engine._cluster)
-    inspect.signature(thing("dask_cuda.LocalCUDACluster")).bind()
+    """As `cluster` and `etl.scale_out` call them; constructing any of them needs a driver."""
+    local = inspect.signature(thing("dask_cuda.LocalCUDACluster"))
+    every = Options(rmm_pool=0.5, protocol="tcp", folder="/tmp").local_cuda()
+    local.bind(**every)
+    own = set(local.parameters) | set(inspect.signature(thing("distributed.LocalCluster")).parameters)
+    assert {*every, "CUDA_VISIBLE_DEVICES"} <= own, "nothing is passed on to a worker that does not know it"
+    worker = inspect.signature(thing("dask_cuda.cuda_worker.CUDAWorker"))
+    asked = {"host": "127.0.0.1", "name": "n1", "enable_cudf_spill": True, "dashboard": False}
+    worker.bind("tcp://127.0.0.1:1", **asked)
+    assert set(asked) <= set(worker.parameters)
+
+
+def test_the_query_on_all_gpus_binds():
+    source = inspect.getsource(scale_out._on_gpus)
     binding = thing("cudf_polars.engine.hardware_binding.HardwareBindingPolicy")(enabled=False)
     options = {"hardware_binding": binding, "raise_on_fail": True}
     inspect.signature(thing("cudf_polars.engine.dask.DaskEngine")).bind(dask_client=None, engine_options=options)
-    inspect.signature(thing("distributed.Client").wait_for_workers).bind(None, 2)
-    for word in ("LocalCUDACluster()", "DaskEngine", "dask_client=", "engine_options=", "enabled=False"):
+    for word in ("DaskEngine", "dask_client=", "engine_options=", "enabled=False"):
         assert word in source
 
 
