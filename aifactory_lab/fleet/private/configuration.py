@@ -40,7 +40,7 @@ def write(places: Places, layout: Layout, ports: dict[str, int], run: Path) -> N
         "state": places.state,
         "database": places.database,
         "shards": SHARDS_PER_GPU * layout.gpus_per_node,
-        "devices": {name: layout.files(index, run) for index, name in enumerate(layout.names)},
+        "devices": layout.files(run),
         "first_job": places.first_job,
     }
     if not places.first_job.exists():
@@ -50,7 +50,7 @@ def write(places: Places, layout: Layout, ports: dict[str, int], run: Path) -> N
     for name in layout.names:
         folders.made(run / name)
     if layout.pretend:
-        _pretend(layout.files(0, run))
+        _pretend(layout.files(run))
 
 
 def make_key(path: Path) -> None:

@@ -130,6 +130,7 @@ def _tables(places: Places) -> None:
         return
     user = getpass.getuser()
     with folder_aside(places.database) as aside:
+        aside.chmod(0o700)
         wishes = [f"--datadir={aside}", f"--user={user}", f"--auth-root-socket-user={user}"]
         command = ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=socket", "--skip-test-db"]
         well, said = programs.ask([*command, *wishes], programs.environment(places.conf, aside))
@@ -156,6 +157,5 @@ def _last_accounted(places: Places, told: Mapping[str, str]) -> int:
     """Return the highest id in the books, which only counts if slurmctld has lost its own memory."""
     if (places.state / "job_state").exists():
         return 0
-    since = ["-S", "1970-01-02", "-E", "now"]
-    _, said = programs.ask(["sacct", "-a", "-n", "-X", "-P", "-o", "JobIDRaw", *since], told)
+    _, said = programs.ask(["sacct", "-a", "-n", "-X", "-P", "-o", "JobIDRaw", "-S", "1970-01-02"], told)
     return max((int(word) for word in said.split() if word.isdigit()), default=0)

@@ -1,7 +1,8 @@
 """How large a private Slurm is: nodes, GPUs, CPUs, and who may use how many GPUs.
 
 GPUs are the machine's own where there are enough of them; else pretend ones, which are counted with nothing behind
-them. This module starts nothing.
+them. Real ones all belong to one node: Slurm numbers the GPUs of every node from 0, so that on one machine two nodes
+would hand out the same ones. This module starts nothing.
 
 >>> chosen(None, nodes=2, gpus_per_node=1, pretend=True).words
 '2 nodes of 1 GPU and 8 CPUs each (pretend GPUs: counted, nothing behind them)'
@@ -21,6 +22,7 @@ from aifactory_lab.errors import FleetError
 
 PRETEND = "pretend GPUs: counted, nothing behind them"
 PRETEND_NODES, PRETEND_GPUS, PRETEND_CPUS = 4, 2, 8
+DEVICES = Path("/dev")
 MOST_NODES = 64  # a slurmd is a process of 5 MB
 
 
@@ -71,12 +73,11 @@ class Layout:
         note = f" ({PRETEND})" if self.pretend else ""
         return f"{_count(self.nodes, 'node')} of {many}{' each' if self.nodes > 1 else ''}{note}"
 
-    def files(self, node: int, run: Path) -> list[Path]:
-        """Return the device files of a node's GPUs, counting nodes from 0."""
-        first = node * self.gpus_per_node
+    def files(self, run: Path) -> list[Path]:
+        """Return the device files of a node's GPUs, in CUDA's order."""
         if self.pretend:
             return [run / f"gpu{index}" for index in range(self.gpus_per_node)]
-        return [Path(f"/dev/nvidia{index}") for index in range(first, first + self.gpus_per_node)]
+        return device_files()[: self.gpus_per_node]
 
     def told(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -113,39 +114,56 @@ def chosen(
     return layout
 
 
+def device_files() -> list[Path]:
+    """Return the device files of this machine's GPUs by number; a container may have only some numbers."""
+    return sorted(DEVICES.glob("nvidia[0-9]*"), key=lambda path: int(path.name.removeprefix("nvidia")))
+
+
+def real_gpus() -> int:
+    """Return how many real GPUs Slurm can hand out here.
+
+    None where some are hidden (``CUDA_VISIBLE_DEVICES``): Slurm counts from the first.
+    """
+    seen = len(device.current().gpus)
+    return seen if seen == len(device_files()) else 0
+
+
 def _fresh(
     nodes: int | None = None,
     gpus_per_node: int | None = None,
     cpus_per_node: int | None = None,
     pretend: bool | None = None,
 ) -> Layout:
-    here = len(device.current().gpus)
-    wanted = (nodes or 1) * (gpus_per_node or 1)
+    here = real_gpus()
     if pretend is None:
-        pretend = here < wanted
-    if pretend:
-        nodes, gpus, cpus = nodes or PRETEND_NODES, gpus_per_node or PRETEND_GPUS, PRETEND_CPUS
-    else:
-        nodes = nodes or 1
-        gpus, cpus = gpus_per_node or here // nodes, max(1, (os.cpu_count() or 1) // nodes)
-    return Layout(nodes=nodes, gpus_per_node=gpus, cpus_per_node=cpus_per_node or cpus, pretend=pretend)
+        pretend = (nodes or 1) > 1 or here < (gpus_per_node or 1)
+    usual = (PRETEND_NODES, PRETEND_GPUS, PRETEND_CPUS) if pretend else (1, here, os.cpu_count() or 1)
+    asked = zip((nodes, gpus_per_node, cpus_per_node), usual, strict=True)
+    counts = [default if value is None else value for value, default in asked]
+    return Layout(nodes=counts[0], gpus_per_node=counts[1], cpus_per_node=counts[2], pretend=pretend)
 
 
 def _check(layout: Layout) -> None:
     counts = {"nodes": layout.nodes, "gpus_per_node": layout.gpus_per_node, "cpus_per_node": layout.cpus_per_node}
     for name, value in counts.items():
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             _refuse(f"{name} must be 1 or more; it is {value!r}", f"{name}=1")
     if layout.nodes > MOST_NODES:
         _refuse(f"{layout.nodes} nodes are too many for one machine; at most {MOST_NODES}", f"nodes={MOST_NODES}")
-    here = len(device.current().gpus)
-    if not layout.pretend and layout.gpus > here:
-        _refuse(f"{layout.gpus} real GPUs are asked for; {here} are here", "pretend=True")
+    if not layout.pretend:
+        _check_real(layout)
     for name, quota in layout.projects.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
             _refuse(f"project {name!r} is not 1 to 32 small letters, digits or _", 'projects={"vision": 4}')
-        if not isinstance(quota, int) or not 0 <= quota <= layout.gpus:
+        if not isinstance(quota, int) or isinstance(quota, bool) or not 0 <= quota <= layout.gpus:
             _refuse(f"project {name} cannot claim {quota!r} of {layout.gpus} GPUs", f'projects={{"{name}": 1}}')
+
+
+def _check_real(layout: Layout) -> None:
+    if layout.nodes > 1:
+        _refuse(f"the real GPUs of one machine are one node's, not {layout.nodes} nodes'", "nodes=1")
+    if layout.gpus > (here := real_gpus()):
+        _refuse(f"{_count(layout.gpus, 'real GPU')} asked for; Slurm can hand out {here} here", "pretend=True")
 
 
 def _refuse(what: str, mend: str) -> NoReturn:

@@ -8,6 +8,7 @@ folder gets a second, short one for them. Ports are chosen free, on loopback, an
 """
 
 import json
+import re
 import socket
 import tempfile
 from collections.abc import Iterable
@@ -61,7 +62,16 @@ class Places:
         return self.pids / name
 
     def make(self) -> None:
-        """Make the folders, for their owner only."""
+        """Make the folders, for their owner only.
+
+        Raises
+        ------
+        FleetError
+            If the folder's name cannot stand in Slurm's configuration.
+        """
+        if wrong := re.search(r"[^\w/.+@~-]", str(self.folder)):
+            msg = f"Slurm cannot keep its files in {self.folder}: {wrong[0]!r} has a meaning in its configuration"
+            raise FleetError(msg, mend=f"export {folders.VARIABLE}=~/.aifactory/fleet  # or any plain name")
         for folder in (self.folder, self.state, self.logs, self.pids):
             folders.made(folder)
 
@@ -90,9 +100,10 @@ class Places:
             msg = f"{self.kept} cannot be read: {error}"
             raise FleetError(msg, mend=f"rm {self.kept}  # its size and ports are chosen anew") from error
 
-    def save(self, layout: Layout, ports: dict[str, int], run: Path) -> None:
-        """Keep what makes the plant the same one next time."""
-        write_text(self.kept, json.dumps({"layout": layout.told(), "ports": ports, "run": str(run)}, indent=1))
+    def save(self, layout: Layout, ports: dict[str, int], run: Path, made: dict[str, int]) -> None:
+        """Keep what makes the plant the same one next time, and which projects its books have with which quota."""
+        told = {"layout": layout.told(), "ports": ports, "run": str(run), "made": made}
+        write_text(self.kept, json.dumps(told, indent=1))
 
 
 def free_ports(names: Iterable[str], kept: dict[str, int], busy: Iterable[str] = ()) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 `up` does what is missing and nothing else, so that it may be called again at any time: after a reboot, or when a
 daemon was killed. What it started is stopped again if one of them does not answer. Jobs that wait are still there
-after `down` and `up`; jobs that run go back into the queue. This module does not know what the jobs are.
+after `down` and `up`; jobs that run go back into the queue. (Slurm writes its memory down every few seconds: what was
+sent in the last of them before `slurmctld` itself is killed is lost, as on any Slurm; its id is not given out again to
+a job of ours.) This module does not know what the jobs are.
 
 >>> import tempfile
 >>> status(tempfile.mkdtemp()).words
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from aifactory_lab.errors import FleetError
-from aifactory_lab.fleet.private import configuration, processes, programs, projects
+from aifactory_lab.fleet.private import configuration, processes, programs
 from aifactory_lab.fleet.private.daemons import Daemon, waves
 from aifactory_lab.fleet.private.layout import PRETEND, Layout, chosen
 from aifactory_lab.fleet.private.places import Places, free_ports
@@ -159,12 +161,21 @@ def _up(places: Places, layout: Layout) -> Plant:
         raise FleetError(msg, mend="aifactory fleet down  # then up again, with the size that you want")
     run = places.run(kept.get("run", ""))
     ports = free_ports(["slurmctld", "slurmdbd", *layout.names], kept.get("ports", {}), running)
-    places.save(layout, ports, run)
+    made = kept.get("made", {}) if places.database.exists() else {}
+    places.save(layout, ports, run, made)
     configuration.write(places, layout, ports, run)
     _start(places, waves(places, layout, run))
-    for name, quota in layout.projects.items():
-        projects.make(places, run, name, quota)
+    if made != layout.projects:
+        _make_projects(places, layout)
+        places.save(layout, ports, run, layout.projects)
     return status(places.root)
+
+
+def _make_projects(places: Places, layout: Layout) -> None:
+    from aifactory_lab.fleet.slurm import projects  # brings Polars
+
+    for name, quota in layout.projects.items():
+        projects.make(name, quota=quota, conf=places.conf)
 
 
 def _start(places: Places, every: list[list[Daemon]]) -> None:

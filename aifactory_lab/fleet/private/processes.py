@@ -24,6 +24,7 @@ LAUNCH = (
     ' && shift 2 && exec "$@"'
 )
 LOOK_SECONDS = 0.02
+ASKED_TIMES = 5
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def recorded(file: Path) -> Record | None:
     with suppress(OSError, ValueError):
         pid, ticks, boot = file.read_text().split()
         record = Record(int(pid), int(ticks), boot)
-        return record if record.alive else None
+        return record if not _ended(record) else None
     return None
 
 
@@ -88,15 +89,19 @@ def until(true: Callable[[], bool], seconds: float, *, gone: Callable[[], bool] 
     return True
 
 
-def stop(records: Iterable[Record], seconds: float, *, how: signal.Signals = signal.SIGTERM) -> None:
-    """Ask processes to end, and kill those that have not after `seconds`."""
+def stop(records: Iterable[Record], seconds: float) -> None:
+    """Ask processes to end, and kill those that have not after `seconds`.
+
+    They are asked more than once: a daemon that is just starting may not hear the first word (MariaDB).
+    """
     waiting = [record for record in records if record.alive]
-    for word, patience in ((how, seconds), (signal.SIGKILL, 10.0)):
+    for word in [signal.SIGTERM] * ASKED_TIMES + [signal.SIGKILL]:
         for record in waiting:
             if record.alive:
                 with suppress(ProcessLookupError):
                     os.kill(record.pid, word)
-        until(lambda: all(_ended(record) for record in waiting), patience)
+        if until(lambda: all(_ended(record) for record in waiting), seconds / ASKED_TIMES):
+            return
 
 
 def jobs_left(conf: Path) -> list[Record]:
