@@ -63,7 +63,7 @@ def restarts(folder: Path, retries: int) -> list[str]:
     Slurm's own ``RequeueExit`` knows no bound, and not every Slurm has it set. So the script counts, in a file beside
     the job: a preempted job or one whose node died comes back without being counted, since Slurm ends its script.
     """
-    files = f"{shlex.quote(str(folder))}/$job"
+    files = f"{shlex.quote(str(folder))}/${{job}}"
     return [
         "code=$?",
         "job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}; job=${job:-$SLURM_JOB_ID}",
