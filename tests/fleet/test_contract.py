@@ -75,7 +75,8 @@ def test_a_function_returns_and_its_words_are_kept(bench):
     job = bench.submit(work.add, 40, right=2)
     spoken = bench.submit(work.say, "one", "two")
     assert job.result(PATIENT) == 42
-    assert (job.state, job.done, len(job.attempts)) == ("COMPLETED", True, 1)
+    assert until(lambda: job.state == "COMPLETED", "a job that returned has ended")
+    assert (job.done, len(job.attempts)) == (True, 1)
     assert list(spoken.logs(follow=True))[-1] != ""
     assert re.search(r"^one\ntwo$", spoken.logs(), re.MULTILINE)
     assert spoken.result(PATIENT) == "two"
@@ -232,9 +233,7 @@ def test_what_cannot_be_carried_is_refused(bench):
 
 def test_nothing_is_lost(bench):
     """Every job that this file sent has ended: runs last."""
-    told = until(lambda: _ended(bench.fleet.jobs()), "jobs are left over")
+    until(lambda: set(bench.fleet.jobs()["state"]) <= frames.ENDED, "jobs are left over")
+    told = bench.fleet.jobs()
     assert len(told) >= 25
-
-
-def _ended(told: pl.DataFrame) -> pl.DataFrame | None:
-    return told if set(told["state"]) <= frames.ENDED else None
+    assert told["id"].is_unique().all()

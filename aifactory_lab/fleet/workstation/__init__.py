@@ -1,0 +1,1 @@
+"""The scheduler of a machine without Slurm: Dask's, with counted GPUs, behind submitit's interface."""
