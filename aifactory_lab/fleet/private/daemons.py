@@ -144,16 +144,16 @@ def _before_slurmctld(places: Places, told: Mapping[str, str]) -> None:
     if not well and "already exists" not in said:
         msg = f"slurmdbd does not take the cluster: {said}"
         raise FleetError(msg, mend="aifactory fleet down; aifactory fleet up")
-    write_text(places.first_job, f"FirstJobId={1 + max(_last_with_files(places), _last_accounted(places, told))}\n")
+    write_text(places.first_job, f"FirstJobId={1 + max(last_with_files(places), last_accounted(places, told))}\n")
 
 
-def _last_with_files(places: Places) -> int:
+def last_with_files(places: Places) -> int:
     """Return the highest id that a job's files are named after."""
     names = (re.match(r"\d+(?=_)", path.name) for path in places.jobs.glob("*_*"))
     return max((int(name[0]) for name in names if name), default=0)
 
 
-def _last_accounted(places: Places, told: Mapping[str, str]) -> int:
+def last_accounted(places: Places, told: Mapping[str, str]) -> int:
     """Return the highest id in the books, which only counts if slurmctld has lost its own memory."""
     if (places.state / "job_state").exists():
         return 0
