@@ -15,6 +15,7 @@ __all__ = [
     "curation",
     "factory",
     "finetuning",
+    "fleet",
     "plant",
     "pretraining",
     "quality",

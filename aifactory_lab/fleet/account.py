@@ -28,6 +28,7 @@ WAITS = ("PENDING", "REQUEUED")
 JOBS_SINCE = timedelta(hours=4)
 USAGE_SINCE = timedelta(days=7)
 EXPLAINED = 4  # of the jobs that wait, those sent first
+MOST_ROWS = 64  # GPUs: with more there is no chart by GPU, and bars need not say which they had
 MOST_WAITING, MOST_RUNNING, MOST_ENDED = 60, 60, 40
 QUEUE = (
     "id",
@@ -124,6 +125,7 @@ def told(
     """
     jobs = answers.jobs
     nodes, more = places.nodes(answers.nodes, jobs)
+    few = sum(len(node["cells"]) for node in nodes) <= MOST_ROWS
     return {
         "engine": {name: getattr(engine, name) for name in ("name", "reason", "limits", "pretend")},
         "dashboard": getattr(engine, "dashboard", "") or "",
@@ -134,7 +136,7 @@ def told(
         "nodes_more": more,
         "usage": _rows(answers.usage.sort("gpu_hours", descending=True).head(24)),
         "usage_days": USAGE_SINCE.days,
-        "spans": [_bar(span) for span in spans],
+        "spans": [_bar(span, devices=few) for span in spans],
         "jobs": holders(jobs, spans),
         "idle": [asdict(one) for one in idle],
     }
@@ -165,9 +167,9 @@ def queue(jobs: pl.DataFrame, reasons: Mapping[str, str]) -> dict[str, list[dict
         "running": running.head(MOST_RUNNING),
         "ended": ended.head(MOST_ENDED),
     }
-    columns = [*QUEUE, *(pl.col(name).dt.timestamp("ms") / 1e3 for name in TIMES)]
+    columns: list[Any] = [*QUEUE, *(pl.col(name).dt.timestamp("ms") / 1e3 for name in TIMES)]
     return {
-        part: [row | {"why": reasons.get(row["id"], "")} for row in found.select(columns).iter_rows(named=True)]
+        part: [_job(row, reasons) for row in found.select(*columns, "devices").iter_rows(named=True)]
         for part, found in parts.items()
     }
 
@@ -186,9 +188,14 @@ def holders(jobs: pl.DataFrame, spans: Sequence[Span]) -> dict[str, dict[str, An
     return {row.pop("id"): row for row in rows}
 
 
-def _bar(span: Span) -> dict[str, Any]:
+def _job(row: dict[str, Any], reasons: Mapping[str, str]) -> dict[str, Any]:
+    where = places.short(row.pop("devices") or ())
+    return row | {"where": where, "why": reasons.get(row["id"], "")}
+
+
+def _bar(span: Span, *, devices: bool) -> dict[str, Any]:
     end = None if span.end is None else round(span.end, 1)
-    bar = {"job": span.job, "start": round(span.start, 1), "end": end, "devices": list(span.devices)}
+    bar = {"job": span.job, "start": round(span.start, 1), "end": end, "devices": list(span.devices) if devices else []}
     return bar | {"borrowed": span.borrowed, "state": span.state}
 
 

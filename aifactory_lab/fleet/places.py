@@ -47,6 +47,32 @@ def by_device(jobs: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     return found
 
 
+def short(devices: Iterable[str]) -> str:
+    """Return devices in few words.
+
+    >>> short(["n1:0", "n1:1", "n1:2", "n2:0", "n2:7"])
+    'n1:0-2 n2:0,7'
+    """
+    found: dict[str, list[str]] = {}
+    for device in devices:
+        node, _, index = device.rpartition(":")
+        found.setdefault(node, []).append(index)
+    return " ".join(f"{node}:{_ranges(indices)}" for node, indices in found.items())
+
+
+def _ranges(indices: list[str]) -> str:
+    """Return ``0-2,7`` for ``0 1 2 7``; what is no number stands for itself."""
+    numbers = sorted({int(index) for index in indices if index.isdigit()})
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    told = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    return ",".join([*told, *(index for index in indices if not index.isdigit())])
+
+
 def _bounded(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the first nodes, as many as can be drawn."""
     fits = frame["gpus"].fill_null(0).cum_sum() <= MOST_CELLS

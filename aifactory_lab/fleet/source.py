@@ -48,6 +48,11 @@ class FleetSource(Source):
         Where the fleet keeps its things, if none is given; default ``$AIFACTORY_FLEET`` or ``~/.aifactory/fleet``.
     patience
         Seconds after which a GPU that is allocated and does nothing is pointed at.
+
+    Attributes
+    ----------
+    engine, answers
+        Who was asked, and what it answered last; None while there is no fleet.
     """
 
     period = 2.0
@@ -57,15 +62,15 @@ class FleetSource(Source):
         self._folder, self._patience = folder, patience
         given = self._given
         self.key = "fleet" if given is None and folder is None else f"fleet {_name(given, folder)}"
-        self.engine: Engine | None = None
+        self.engine: Engine | None = given
+        self.answers: account.Answers | None = None
         self._watched: _Watched | None = None
         self._words: dict[str, Any] = {}
         self._last: Snapshot | None = None
-        self._looked = self._due = 0.0
+        self._looked = self._due = self._again = 0.0
 
     def open(self) -> Layout:
-        """Look for the engine; none yet is no error."""
-        self._look()
+        """Return what is known before the first look: asking takes time, and is the sampler's thread's business."""
         return _layout(self.engine, ())
 
     def sample(self) -> Snapshot:
@@ -83,7 +88,7 @@ class FleetSource(Source):
         if self._watched is None:
             self.layout = _layout(None, ()) if self.layout.entities else self.layout
             return Snapshot.blank(self.layout, time=time.time())
-        answers = self._ask(self._watched)
+        self.answers = answers = self._ask(self._watched)
         self._words = self._watched.told(answers)
         self._last = self._snapshot(answers)
         self._due = time.monotonic() + min(MOST_REST, REST * (time.monotonic() - start)) - self.period
@@ -111,27 +116,25 @@ class FleetSource(Source):
             return
         self._looked = now
         engine = self._given or self._found()
-        if self._watched is None or engine is None or (engine.name, engine.folder) != self._identity():
+        if self._watched is None or engine is None or _identity(engine) != _identity(self.engine):
             self._leave()
             self.engine = engine
             self._watched = None if engine is None else _Watched(engine, self._patience)
 
     def _found(self) -> Engine | None:
-        if not exists(self._folder):
+        if not exists(self._folder) or time.monotonic() < self._again:
             return None
         try:
             return engines.build(engines.choose("auto", self._folder), self._folder)
         except (FactoryError, ImportError) as error:
             self._words = {"absent": {"reason": getattr(error, "what", str(error)), "mend": getattr(error, "mend", "")}}
+            self._again = time.monotonic() + EXPLAIN_SECONDS
             return None
-
-    def _identity(self) -> tuple[Any, ...]:
-        return (self.engine.name, self.engine.folder) if self.engine is not None else ()
 
     def _leave(self) -> None:
         if self._watched is not None:
             self._watched.close()
-            self._watched, self._words, self._last = None, {}, None
+            self._watched, self._words, self._last, self.answers = None, {}, None, None
 
     def _ask(self, watched: "_Watched") -> account.Answers:
         try:
@@ -210,6 +213,10 @@ def _layout(engine: Engine | None, projects: tuple[str, ...]) -> Layout:
     whole = Entity((*here(), "the fleet"), "fleet", engine.name, str(engine.folder))  # no project has a space
     parts = [Entity((*here(), name), "project", name) for name in projects]
     return Layout((whole, *parts), FLEET, "measured", "a fleet")
+
+
+def _identity(engine: Engine | None) -> tuple[Any, ...]:
+    return (engine.name, engine.folder) if engine is not None else ()
 
 
 def _name(engine: Engine | None, folder: Any) -> str:

@@ -1,11 +1,11 @@
-"""Live boards in a notebook: GPUs, throughput, the factory floor, all of them on one page, and a training.
+"""Live boards in a notebook: GPUs, throughput, the factory floor, all of them on one page, a training, a fleet.
 
 A board draws in the browser what samplers read in threads, and goes on while a cell computes. Nothing in the house
 imports this room; it computes nothing that a figure or a test could want.
 
 >>> from aifactory_lab import widgets
->>> widgets.__all__
-['Board', 'FactoryFloor', 'GpuBoard', 'MissionControl', 'ThroughputBoard', 'TrainingBoard']
+>>> widgets.__all__[:5]
+['Board', 'FactoryFloor', 'FleetBoard', 'FleetForms', 'GpuBoard']
 """
 
 from importlib import import_module
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aifactory_lab.widgets.board import Board
+    from aifactory_lab.widgets.fleet import FleetBoard
+    from aifactory_lab.widgets.fleetforms import FleetForms
     from aifactory_lab.widgets.floor import FactoryFloor
     from aifactory_lab.widgets.gpus import GpuBoard
     from aifactory_lab.widgets.mission import MissionControl
@@ -22,12 +24,23 @@ if TYPE_CHECKING:
 _HOMES = {
     "Board": "board",
     "FactoryFloor": "floor",
+    "FleetBoard": "fleet",
+    "FleetForms": "fleetforms",
     "GpuBoard": "gpus",
     "MissionControl": "mission",
     "ThroughputBoard": "throughput",
     "TrainingBoard": "training",
 }
-__all__ = ["Board", "FactoryFloor", "GpuBoard", "MissionControl", "ThroughputBoard", "TrainingBoard"]
+__all__ = [
+    "Board",
+    "FactoryFloor",
+    "FleetBoard",
+    "FleetForms",
+    "GpuBoard",
+    "MissionControl",
+    "ThroughputBoard",
+    "TrainingBoard",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,8 @@ cell computes. Slow things ride on these messages when they changed:
     What the plant draws and makes: see `telemetry.output.Output.words`.
 ``training``
     How a training stands, its curves, scores and samples: see `telemetry.trainings.account.words`.
+``jobs``
+    Queue, projects, nodes, hours and spans of a fleet: see `fleet.account.told`.
 ``absent``
     ``[{"role", "reason", "mend"}]``: what cannot be shown, and why.
 
@@ -46,7 +48,8 @@ from aifactory_lab.widgets.kernel import BUSY, cell_id
 STATIC = files("aifactory_lab.widgets") / "static"
 SILENCE = 20.0
 SLOW_SECONDS = 0.9  # between two looks at what changes slowly
-PANELS = ("floor", "gpus", "hosts", "throughput", "cost", "health")
+PANELS = ("floor", "gpus", "hosts", "throughput", "jobs", "cost", "health")
+NOTHING = ("{}", "[]", "null")
 Slow = Callable[[], Any]
 
 _BOARDS: "weakref.WeakValueDictionary[str, Board]" = weakref.WeakValueDictionary()
@@ -170,11 +173,12 @@ class Board(anywidget.AnyWidget):
 
     def _news(self) -> dict[str, Any]:
         """Return the slow things that changed since they were told."""
-        now = time.monotonic()
-        if now - self._looked < SLOW_SECONDS and self._told:
-            return {}
-        self._looked, news = now, {}
+        now, news = time.monotonic(), {}
+        due = now - self._looked >= SLOW_SECONDS or not self._told
+        self._looked = now if due else self._looked
         for key, read in self._slow.items():
+            if not due and self._told.get(key) not in NOTHING:  # what is nothing yet costs nothing to look at
+                continue
             value = read()
             told = json.dumps(value)
             if self._told.get(key) != told:

@@ -110,6 +110,16 @@ class Found:
         self.feeds.append(("training", sampler))
         return sampler
 
+    def fleet(self, given: Source | Sampler) -> dict[str, Callable[[], Any]]:
+        """Add a fleet, asked once for all boards that show it; return what tells of it."""
+        if isinstance(given, Sampler):
+            sampler = holding.hold_given(self.viewer, given)
+        else:
+            sampler = holding.hold(self.viewer, given.key, lambda: given)
+        self.feeds.append(("fleet", sampler))
+        told = getattr(sampler.source, "words", None)
+        return {"jobs": told} if callable(told) else {}
+
     def endpoints(self, *, slo_ms: float) -> None:
         """Add every endpoint that is or will be announced on this machine."""
         from aifactory_lab.telemetry.prometheus.source import PrometheusSource

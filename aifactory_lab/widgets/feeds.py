@@ -28,7 +28,7 @@ from aifactory_lab.telemetry.packets import Buffers, Message, Packer
 from aifactory_lab.telemetry.readings import Facts, Snapshot
 from aifactory_lab.telemetry.sampler import Sampler
 
-Role = Literal["gpu", "host", "service", "station", "training"]
+Role = Literal["gpu", "host", "service", "station", "training", "fleet"]
 Packet: TypeAlias = tuple[Message, Buffers]
 MOST_PUSHED = 64  # beyond as many entities facts are sent when somebody asks
 

@@ -1,11 +1,11 @@
-"""Mission control: floor, GPUs, throughput, power, cost and health on one page.
+"""Mission control: floor, GPUs, throughput, jobs and quota, power, cost and health on one page.
 
 It finds by itself what this machine has, says in words what it has not, and keeps an account of alerts and joules
 from the moment it is made. It computes nothing: rules and sums stand in `telemetry`.
 
 >>> board = MissionControl(host=False)
 >>> board
-MissionControl(floor, gpus, hosts, throughput, cost, health)
+MissionControl(floor, gpus, hosts, throughput, jobs, cost, health)
 >>> board.close()
 """
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from aifactory_lab.fleet.source import FleetSource
 from aifactory_lab.telemetry.alerts import Alerts
 from aifactory_lab.telemetry.output import Output
 from aifactory_lab.telemetry.readings import Snapshot
@@ -25,7 +26,7 @@ from aifactory_lab.widgets.throughput import SLO_MS, Endpoint
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-KEYWORDS = ("gpus", "endpoints", "host", "slo_ms", "price", "pue", "title", "name")
+KEYWORDS = ("gpus", "endpoints", "fleet", "host", "slo_ms", "price", "pue", "title", "name")
 PRICE = 0.12  # dollars per kWh: an assumption to edit on the board, not a measurement
 PUE = 1.3  # watts at the meter per watt in the machines: an assumption to edit on the board
 SILENT_PERIODS, SILENT_SECONDS = 5.0, 10.0
@@ -40,6 +41,8 @@ class MissionControl(Board):
         A source or sampler of GPU readings; by default the GPUs of this machine.
     endpoints
         Addresses of metrics, sources or samplers, beside the endpoints that are announced on this machine.
+    fleet
+        A fleet or an engine; by default this user's own on this machine, shown once there is one.
     host
         Whether the machine itself is shown.
     slo_ms
@@ -60,6 +63,7 @@ class MissionControl(Board):
         gpus: Source | Sampler | None = None,
         *,
         endpoints: Sequence[Endpoint] = (),
+        fleet: Any = None,
         host: bool = True,
         slo_ms: float = SLO_MS,
         price: float = PRICE,
@@ -78,7 +82,7 @@ class MissionControl(Board):
             found.gpus(gpus)
             if host:
                 found.host()
-            slow = found.production()
+            slow = found.production() | found.fleet(FleetSource(fleet))
             super().__init__(
                 found.feeds,
                 panels=PANELS,

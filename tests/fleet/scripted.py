@@ -6,7 +6,7 @@ from pathlib import Path
 from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet import frames
 
-NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)  # boards show the last minutes
 
 
 def ago(minutes: float) -> datetime:

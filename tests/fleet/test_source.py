@@ -135,7 +135,7 @@ def test_a_pid_that_another_process_has_now_is_not_the_job(tmp_path):
     assert look(rows, 1.0) == look(rows, 2.0) == {}
 
 
-def test_real_gpus_are_asked_of_their_driver(tmp_path, make_driver, started):
+def test_real_gpus_are_asked_of_their_driver(tmp_path, make_driver, started):  # noqa: F811
     driver = make_driver(2)
     driver.all["busy"] = [0, 87]
     started("1", "pass")

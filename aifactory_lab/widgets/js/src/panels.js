@@ -8,6 +8,7 @@ import { Fleet } from "./fleet.js";
 import { Floor } from "./floor.js";
 import { FleetTiles } from "./fleettiles.js";
 import { Health } from "./health.js";
+import { Jobs } from "./jobs.js";
 import { FleetLines } from "./lines.js";
 import { Services } from "./services.js";
 import { Training } from "./training.js";
@@ -21,6 +22,7 @@ const PANELS = {
   floor: (board) => new Floor(board),
   cost: (board) => new Cost(board),
   health: (board) => new Health(board),
+  jobs: (board) => new Jobs(board),
   training: (board) => new Training(board),
 };
 

@@ -1,4 +1,4 @@
-// Everything that a board received, shared by all its views: feeds, facts, bands, alerts, the floor, a training, what is absent.
+// Everything that a board received, shared by all its views: feeds, facts, bands, alerts, the floor, a training, the fleet, what is absent.
 
 import { Feed } from "./wire.js";
 
@@ -15,7 +15,7 @@ export class Store {
   constructor(model) {
     this.model = model;
     this.feeds = [];
-    this.extras = { bands: [], alerts: [], floor: null, output: null, training: null, absent: [] };
+    this.extras = { bands: [], alerts: [], floor: null, output: null, training: null, jobs: null, absent: [] };
     this.closed = "";
     this.answered = false; // whether Python ever answered
     this.greeted = false; // whether it answered a hello: layouts, histories, then the extras

@@ -69,7 +69,7 @@ export function span(seconds) {
 const NOUNS = {
   gpu: ["GPU", "GPUs"], mig: ["MIG instance", "MIG instances"], host: ["host", "hosts"],
   worker: ["worker", "workers"], service: ["endpoint", "endpoints"], station: ["station", "stations"],
-  training: ["training", "trainings"],
+  training: ["training", "trainings"], fleet: ["fleet", "fleets"], project: ["project", "projects"],
 };
 
 /** "8 GPUs and 2 MIG instances". */
