@@ -4,6 +4,7 @@ A file is TOML: `[sources]`, then one table a part, such as ``[gpu.mine]``, whos
 ``{ is = "700 W", by = "…" }``. Each figure has a unit and a source, or it is refused by its name and value. What the
 figures mean is `parts`' to say.
 
+>>> import tomllib
 >>> made = catalogue(
 ...     tomllib.loads('''
 ... [sources]
@@ -65,7 +66,7 @@ def catalogue(told: Mapping[str, Any], *, where: str = "the catalogue") -> Parts
     for kind, known in parts.items():
         for name, entry in told.get(kind, {}).items():
             part = _part(kind, name, entry, sources, where)
-            known |= dict.fromkeys((name, *entry.get("aliases", ())), part)
+            known.update(dict.fromkeys((name, *entry.get("aliases", ())), part))
     return parts
 
 
