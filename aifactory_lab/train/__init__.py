@@ -25,19 +25,28 @@ if TYPE_CHECKING:
         registry,
         result,
         table,
+        tuning,
         versions,
     )
     from aifactory_lab.train.bundle import Bundle, Feature
     from aifactory_lab.train.fitting import fit
     from aifactory_lab.train.registry import Registry
     from aifactory_lab.train.result import Result
+    from aifactory_lab.train.tuning.search import search
 
 # OpenMP threads that spin while they wait made a booster 30 times slower beside one busy neighbour. The OpenMP
 # runtime reads this when it is loaded, so it works only if XGBoost and scikit-learn are not yet imported; the
 # house imports them later, where they are used. What the environment already says is left alone.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-_NAMES = {"Bundle": "bundle", "Feature": "bundle", "Registry": "registry", "Result": "result", "fit": "fitting"}
+_NAMES = {
+    "Bundle": "bundle",
+    "Feature": "bundle",
+    "Registry": "registry",
+    "Result": "result",
+    "fit": "fitting",
+    "search": "tuning.search",
+}
 __all__ = [
     "Bundle",
     "Feature",
@@ -55,7 +64,9 @@ __all__ = [
     "ladder",
     "registry",
     "result",
+    "search",
     "table",
+    "tuning",
     "versions",
 ]
 

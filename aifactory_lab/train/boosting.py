@@ -21,7 +21,7 @@ This module does not know where rows come from, nor what they mean.
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from aifactory_lab.aside import write_aside
 EVERY = 25
 PATIENCE = 30
 Losses = dict[str, list[float]]
+Watch = Callable[[int, NDArray[np.float32]], None]
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def boost(
     every: int = EVERY,
     checkpoint: Path | None = None,
     data: str = "",
+    after: Watch | None = None,
 ) -> Boosted:
     """Train link by link; stop early when the validation loss has not improved for `patience` rounds.
 
@@ -114,6 +116,9 @@ def boost(
         Folder for checkpoints; a run with the same fingerprint is taken up there.
     data
         Hash of the data, for the fingerprint.
+    after
+        Called after each link with the rounds so far and the margins of the validation rows; what it raises ends the
+        run.
     """
     mark = fingerprint(params, rounds, patience, every, data)
     state = _latest(checkpoint, mark) if checkpoint else _State()
@@ -122,6 +127,8 @@ def boost(
         state = _link(state, learn, valid, params, min(every, rounds - state.rounds))
         if checkpoint:
             _save(checkpoint, mark, state)
+        if after and valid is not None:
+            after(state.rounds, state.margins["valid"])
     return _finish(state, patience, resumed)
 
 
