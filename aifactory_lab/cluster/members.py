@@ -91,7 +91,8 @@ def _nannies(address: str, here: Sequence[Member], host: str) -> list[Any]:
 
 
 def _worker(member: Member, host: str) -> dict[str, Any]:
-    return {"nthreads": 1, "host": host, "dashboard": False, "env": {"CUDA_VISIBLE_DEVICES": member.device}}
+    shown = {"CUDA_VISIBLE_DEVICES": member.device}
+    return {"nthreads": 1, "host": host, "dashboard": False, "env": shown, "silence_logs": logging.WARNING}
 
 
 def _real(here: Sequence[Member]) -> bool:

@@ -14,10 +14,19 @@ import psutil
 import pytest
 
 from aifactory_lab.errors import FleetError
+from aifactory_lab.fleet import Fleet
 from aifactory_lab.fleet.gang import Gang
 from aifactory_lab.fleet.rendezvous import Rendezvous
+from tests.fleet import ranks, work
 
 LONG = 120
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory):
+    fleet = Fleet("workstation", folder=tmp_path_factory.mktemp("station"), gpus=4)
+    yield fleet
+    fleet.engine.stop()
 
 
 @contextmanager
@@ -119,6 +128,35 @@ def test_followers_end_when_rank_0_is_killed(tmp_path):
         second.communicate(timeout=LONG)
         assert gone(first.pid)
     assert gone(second.pid)
+
+
+def test_a_gang_on_the_workstation_has_the_gpus_that_it_was_given(station):
+    holding = station.submit(work.stay, 8.0, gpus=1)
+    job = station.gang(ranks.where, 6, gpus=2)
+    shares = job.result(LONG)
+    held, _, _ = holding.result(LONG)
+    assert len({tuple(place) for place in shares}) == 2
+    assert not {device for _, device in shares} & set(held)
+    assert [attempt["rank"] for attempt in job.attempts] == [0]
+    assert not list(station.engine.folder.glob("*_gang"))
+
+
+def test_what_a_gang_raises_is_the_job_s_error(station):
+    with pytest.raises(FleetError, match="ValueError: 2 workers and no idea"):
+        station.gang(ranks.wrong, cpus=2).result(LONG)
+
+
+def test_a_gang_on_slurm_spans_nodes(slurm):
+    fleet = Fleet("slurm", folder=slurm.folder)
+    job = fleet.gang(ranks.where, 16, gpus=4, nodes=2, project="vision")
+    shares = Counter(tuple(place) for place in job.result(LONG))
+    nodes = {node for node, _ in shares}
+    assert len(nodes) == 2
+    assert set(shares) == {(node, device) for node in nodes for device in "01"}
+    assert sum(shares.values()) == 16
+    assert {(attempt["node"], attempt["rank"]) for attempt in job.attempts} == set(
+        zip(sorted(nodes), (0, 1), strict=True)
+    )
 
 
 def test_a_rank_that_never_comes_is_named(tmp_path):
