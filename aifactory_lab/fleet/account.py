@@ -22,6 +22,7 @@ from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet import places, timeline
 from aifactory_lab.fleet.engines import Engine
 from aifactory_lab.fleet.idleness import Idle
+from aifactory_lab.fleet.rendezvous import dashboard
 from aifactory_lab.fleet.timeline import Span
 
 WAITS = ("PENDING", "REQUEUED")
@@ -29,6 +30,7 @@ JOBS_SINCE = timedelta(hours=4)
 USAGE_SINCE = timedelta(days=7)
 EXPLAINED = 4  # of the jobs that wait, those sent first
 MOST_ROWS = 64  # GPUs: with more there is no chart by GPU, and bars need not say which they had
+MOST_GANGS = 8
 MOST_WAITING, MOST_RUNNING, MOST_ENDED = 60, 60, 40
 QUEUE = (
     "id",
@@ -128,7 +130,7 @@ def told(
     few = sum(len(node["cells"]) for node in nodes) <= MOST_ROWS
     return {
         "engine": {name: getattr(engine, name) for name in ("name", "reason", "limits", "pretend")},
-        "dashboard": getattr(engine, "dashboard", "") or "",
+        "dashboards": dashboards(engine, jobs),
         "totals": totals(answers),
         "queue": queue(jobs, reasons or {}),
         "projects": projects(answers),
@@ -178,6 +180,13 @@ def projects(answers: Answers) -> list[dict[str, Any]]:
     """Return the projects with quota, use and GPU-hours, by name."""
     hours = answers.usage.group_by("project").agg(pl.col("gpu_hours").sum())
     return _rows(answers.projects.join(hours, on="project", how="left").sort("project"))
+
+
+def dashboards(engine: Engine, jobs: pl.DataFrame) -> list[dict[str, str]]:
+    """Return the Dask dashboards of the gangs that run, the newest first."""
+    gangs = jobs.filter((pl.col("state") == "RUNNING") & (pl.col("kind") == "gang")).select("id", "name")
+    links = [(row, dashboard(engine.folder, row["id"])) for row in gangs.head(MOST_GANGS).iter_rows(named=True)]
+    return [{"job": row["id"], "name": row["name"], "link": link} for row, link in links if link]
 
 
 def holders(jobs: pl.DataFrame, spans: Sequence[Span]) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
@@ -80,7 +81,7 @@ class Gang:
         try:
             host = _towards(meeting.everybody())
             with crew(here, host) as cluster, distributed.Client(cluster) as client:
-                meeting.announce(cluster.scheduler_address)
+                meeting.announce(cluster.scheduler_address, cluster.dashboard_link if find_spec("bokeh") else "")
                 count = len(here) * meeting.ranks
                 self._wait_for(client, count)
                 with _Watch(client, cluster.scheduler, count, self.lost_after):

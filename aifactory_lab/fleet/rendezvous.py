@@ -76,9 +76,9 @@ class Rendezvous:
             raise FleetError(msg, mend="fleet.nodes()")
         return [note["host"] for note in notes]
 
-    def announce(self, address: str) -> None:
-        """Leave the address at which rank 0 listens."""
-        write_text(self._address, json.dumps({"address": address}))
+    def announce(self, address: str, dashboard: str = "") -> None:
+        """Leave the address at which rank 0 listens, and that of its dashboard for those who look from outside."""
+        write_text(self._address, json.dumps({"address": address, "dashboard": dashboard}))
 
     def address(self) -> str:
         """Wait for that address.
@@ -112,6 +112,12 @@ class Rendezvous:
         while (found := look()) is None and time.monotonic() < stop:
             time.sleep(LOOK_SECONDS)
         return found
+
+
+def dashboard(jobs: Path, job_id: str) -> str:
+    """Return the address of the dashboard of a gang that runs; empty if none is known."""
+    notes = [told for path in (jobs / f"{job_id}_gang").glob("*/scheduler.json") if (told := _read(path))]
+    return next((note["dashboard"] for note in reversed(notes) if note.get("dashboard")), "")
 
 
 def _read(path: Path) -> dict[str, str] | None:

@@ -28,6 +28,7 @@ from aifactory_lab.telemetry.sources import Source, here
 REST, MOST_REST = 20.0, 4.0  # times as long as the answers took, and seconds at most: a scheduler has other work
 SLOW_SECONDS = 30.0  # between two questions for GPU-hours, and two looks for another engine
 EXPLAIN_SECONDS = 10.0
+AGAIN_SECONDS = 6.0  # between two looks for an engine where there is a fleet but none answers
 PLACES = ("jobs/slurm", "jobs/workstation", "slurm", "workstation")
 
 
@@ -125,10 +126,15 @@ class FleetSource(Source):
         if not exists(self._folder) or time.monotonic() < self._again:
             return None
         try:
-            return engines.build(engines.choose("auto", self._folder), self._folder)
+            choice = engines.choose("auto", self._folder)
+            if choice.name == "workstation" and not _awake(self._folder):
+                msg = "the fleet of this machine sleeps: no Slurm answers, and the workstation's engine does not run"
+                raise FleetError(msg, mend="fleet.Fleet()  # starts the engine; waiting jobs then go on")
+            return engines.build(choice, self._folder)
         except (FactoryError, ImportError) as error:
+            self._leave()
             self._words = {"absent": {"reason": getattr(error, "what", str(error)), "mend": getattr(error, "mend", "")}}
-            self._again = time.monotonic() + EXPLAIN_SECONDS
+            self._again = time.monotonic() + AGAIN_SECONDS
             return None
 
     def _leave(self) -> None:
@@ -213,6 +219,14 @@ def _layout(engine: Engine | None, projects: tuple[str, ...]) -> Layout:
     whole = Entity((*here(), "the fleet"), "fleet", engine.name, str(engine.folder))  # no project has a space
     parts = [Entity((*here(), name), "project", name) for name in projects]
     return Layout((whole, *parts), FLEET, "measured", "a fleet")
+
+
+def _awake(folder: Any) -> bool:
+    """Tell whether the workstation's engine runs: looking must not start it."""
+    from aifactory_lab.fleet.workstation.connection import Connection
+
+    home = folders.root(folder)
+    return (home / "workstation").is_dir() and Connection(home).lives
 
 
 def _identity(engine: Engine | None) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ import pytest
 from aifactory_lab.errors import FactoryError
 from aifactory_lab.fleet import Fleet, folders
 from aifactory_lab.fleet import source as room
+from aifactory_lab.fleet.rendezvous import Rendezvous
 from aifactory_lab.fleet.source import FleetSource
 from aifactory_lab.telemetry import watch
 from aifactory_lab.widgets import FleetBoard, MissionControl
@@ -156,7 +157,7 @@ def test_a_page_says_limits_pauses_and_draws_a_thousand_gpus_and_none(browser, t
     ]
     wait = [job(n, "PENDING", project=f"project-with-a-name-of-some-length-{n}", gpus=8) for n in range(500)]
     engine = Scripted(tmp_path, jobs=wait, nodes=nodes)
-    engine.limits, engine.dashboard = "no <b>quota</b> here", "http://127.0.0.1:8787/status"
+    engine.limits = "no <b>quota</b> here"
     board = FleetBoard(engine)
     with opened(browser, tmp_path, ["jobs"], title="Fleet", width=900) as page:
         page.deliver([({"k": "extras", "absent": [], "jobs": {}}, [])])
@@ -167,7 +168,6 @@ def test_a_page_says_limits_pauses_and_draws_a_thousand_gpus_and_none(browser, t
         page.painted()
         assert page.tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         assert "Limits: no <b>quota</b> here" in page.text(".af-limits")
-        assert page.tab.get_by_role("link", name="Dask dashboard").get_attribute("href") == engine.dashboard
         assert page.tab.locator(".af-cell").count() == 1024
         assert "down or drained" in page.text(".af-legend:visible >> nth=-1")
         assert page.tab.locator(".af-queue tbody tr").count() == 60
@@ -186,6 +186,21 @@ def test_a_page_says_limits_pauses_and_draws_a_thousand_gpus_and_none(browser, t
             "No job has ended",
         ):
             assert part in words
+    board.close()
+
+
+@pytest.mark.browser
+def test_the_dashboard_of_a_gang_that_runs_is_linked(browser, tmp_path):
+    Rendezvous(tmp_path / "1_gang" / "0", 0, 1).come()
+    Rendezvous(tmp_path / "1_gang" / "0", 0, 1).announce("tcp://127.0.0.1:1", "http://127.0.0.1:8787/status")
+    board = FleetBoard(busy_plant(tmp_path))
+    board.comm.say(k="hello")
+    until(lambda: told(board))
+    with opened(browser, tmp_path, ["jobs"], width=1000) as page:
+        page.deliver(packets(board))
+        page.painted()
+        link = page.tab.get_by_role("link", name="Dask dashboard of pretrain")
+        assert link.get_attribute("href") == "http://127.0.0.1:8787/status"
     board.close()
 
 

@@ -24,14 +24,14 @@ export class Jobs {
     this.name = h("b", {});
     this.pretend = h("span", { class: "af-badge", title: "counted by the scheduler, with no hardware behind them" }, h("b", {}, "pretend"), " GPUs");
     this.reason = h("span", { class: "af-muted" });
-    this.link = h("a", { target: "_blank", rel: "noopener", class: "af-button" }, "Dask dashboard ↗");
+    this.links = h("div", { class: "af-controls" });
     this.limits = h("p", { class: "af-limits" });
     this.idle = h("ul", { class: "af-idles" });
     this.tiles = new Tiles();
     this.parts = [new Quota(), new GpuMap(pick), new Gantt(board, pick), new Queue(board, pick)];
     const [quota, map, gantt, queue] = this.parts.map((part) => part.element);
     this.body = h("article", { class: "af-jobs" },
-      h("header", {}, h("div", { class: "af-title" }, this.name, this.pretend, this.reason), this.link),
+      h("header", {}, h("div", { class: "af-title" }, this.name, this.pretend, this.reason), this.links),
       this.limits, this.tiles.element, this.idle, h("div", { class: "af-two" }, quota, map), gantt, queue);
     this.element = h("section", { class: "af-panel", "aria-label": "jobs and quota" }, this.title, this.absent.element, this.empty, this.body);
   }
@@ -65,15 +65,15 @@ export class Jobs {
     show(this.line, Boolean(this.line.textContent));
   }
 
-  #head({ engine, dashboard }) {
+  #head({ engine, dashboards }) {
     setText(this.name, engine.name);
     show(this.pretend, engine.pretend);
     setText(this.reason, engine.reason);
     setText(this.limits, engine.limits ? `Limits: ${engine.limits}` : "");
     show(this.limits, Boolean(engine.limits));
-    const safe = /^https?:\/\//.test(dashboard);
-    show(this.link, safe);
-    if (safe && this.link.getAttribute("href") !== dashboard) this.link.href = dashboard;
+    const safe = dashboards.filter(({ link }) => /^https?:\/\//.test(link));
+    rebuild(this.links, JSON.stringify(safe), () => safe.map(({ name, link, job }) =>
+      h("a", { href: link, target: "_blank", rel: "noopener", class: "af-button", title: `job ${job}: tasks and workers of this gang, as Dask shows them` }, `Dask dashboard of ${name} ↗`)));
   }
 
   #idle({ idle, jobs }, now) {
