@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -67,3 +68,24 @@ class Steps:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def die_later(mark: str) -> str:
+    """Wait to be killed the first time."""
+    path = Path(mark)
+    if path.exists():
+        return "alive"
+    path.write_text("died")
+    time.sleep(600)
+    return "never"
+
+
+def parent() -> None:
+    """Start a child, tell its pid, and wait with it."""
+    child = subprocess.Popen(["sleep", "600"])
+    print(child.pid, flush=True)
+    child.wait()
+
+
+def environment(name: str) -> str:
+    return os.environ[name]

@@ -123,6 +123,7 @@ class Connection:
             _ask(note, "stop", ())
         with suppress(psutil.Error):
             psutil.Process(note.pid).wait(30)
+        _STARTED[:] = [one for one in _STARTED if one.poll() is None]
 
     def _start(self) -> Note:
         log = self.home / "engine.log"

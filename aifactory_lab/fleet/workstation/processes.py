@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from submitit.core.utils import JobPaths
 from aifactory_lab.fleet.workstation.records import Ledger, Record
 
 LOOK_SECONDS = 0.05
-GRACE_SECONDS = 2.0  # between asking a process to end and ending it
+GONE_SECONDS = 10.0  # that the system may take to let go of a killed process
 BORN_WITHIN = 0.05  # seconds: the system counts a process's birth in hundredths
 
 
@@ -81,13 +82,11 @@ def wait(process: psutil.Process, until: float, stop: Callable[[], bool]) -> int
 
 
 def end(process: psutil.Process) -> None:
-    """Kill a job's whole process group: submitit's processes take no SIGTERM for an answer."""
-    for asked in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, asked)
-            process.wait(GRACE_SECONDS)
-        except (ProcessLookupError, psutil.NoSuchProcess, psutil.TimeoutExpired):
-            continue
+    """Kill a job's whole process group at once: submitit's processes pass over a SIGTERM, and only their children go."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(psutil.Error):
+        process.wait(GONE_SECONDS)
 
 
 def outcome(path: Path) -> str | None:

@@ -2,7 +2,7 @@
 
 Dask orders jobs by priority and then by their turn, lets none start before what it waits for, and starts one only when
 all its GPUs are free; nobody overtakes, so that a job for many GPUs is never starved. The queue itself is the ledger
-on disk: an engine that comes back takes it up. Nothing listens on a port: scheduler and worker meet in memory.
+on disk: an engine that comes back takes it up. Scheduler and worker meet in memory; no port leads to them.
 
 >>> PRIORITY["inference"] > PRIORITY["interactive"] > PRIORITY["train"]
 True
@@ -36,7 +36,8 @@ class Queue:
             processes=False,
             threads_per_worker=gpus + cores,
             resources={"GPU": gpus, "CPU": cores},
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # Dask's status pages, to be read only; without a word they are for all
+            worker_dashboard_address="127.0.0.1:0",
             memory_limit=0,
         )
         self._client = distributed.Client(self._cluster)
