@@ -82,7 +82,7 @@ def wait(process: psutil.Process, until: float, stop: Callable[[], bool]) -> int
 
 
 def end(process: psutil.Process) -> None:
-    """Kill a job's whole process group at once: submitit's processes pass over a SIGTERM, and only their children go."""
+    """Kill a job's whole process group at once: submitit's own pass over a SIGTERM."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     with suppress(psutil.Error):
