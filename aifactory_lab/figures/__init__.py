@@ -20,6 +20,7 @@ __all__ = [
     "pretraining",
     "quality",
     "runs",
+    "scaling",
     "search",
     "serving",
     "theme",
