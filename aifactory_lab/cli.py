@@ -1,4 +1,4 @@
-"""The command line: `aifactory run`, `dash`, `doctor`, `datasets`, `gpu-check`.
+"""The command line: `aifactory run`, `dash`, `doctor`, `datasets`, `fleet`, `gpu-check`.
 
 It parses, calls one room, and prints; whatever can go wrong with a user's input leaves as one clear message
 and exit code 2. It knows no maths.
@@ -11,22 +11,20 @@ and exit code 2. It knows no maths.
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ParamSpec
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from aifactory_lab import fleet_commands
 from aifactory_lab.dash import HOST, PORT
 from aifactory_lab.device import VARIABLE
-from aifactory_lab.errors import FactoryError
-
-P = ParamSpec("P")
+from aifactory_lab.terminal import console, helpful
 
 
 class Line(StrEnum):
@@ -38,23 +36,8 @@ class Line(StrEnum):
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
-LOG_WIDTH = 120  # of tables in a file or a pipe, where nobody says how wide the page is
+app.add_typer(fleet_commands.app, name="fleet")
 Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="Run folder: artefacts, ledger, report.")]
-
-
-def helpful(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn a FactoryError into its message and exit code 2; anything else is a bug and keeps its traceback."""
-
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except FactoryError as error:
-            message = f"[bold red]aifactory:[/] {escape(str(error))}"  # "[gpu]" in an install line is no markup
-            Console(stderr=True).print(message, highlight=False, soft_wrap=True)
-            raise typer.Exit(2) from error
-
-    return wrapped
 
 
 @app.command()
@@ -71,8 +54,8 @@ def run(
     from aifactory_lab import line as lines
     from aifactory_lab import line_report
 
-    console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
-    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    page = console()
+    say = functools.partial(page.print, highlight=False, markup=False, soft_wrap=True)
     finished: list[lines.LineRun] = []
     with _asked(device):
         if line != Line.tokens:
@@ -87,9 +70,9 @@ def run(
         table.add_column(name, justify="left" if name == "station" else "right", no_wrap=True)
     for row in made.rows:
         table.add_row(*row)
-    console.print(table)
-    console.print(f"\nReport: {path} (open it in any browser; it needs no network)", highlight=False, soft_wrap=True)
-    console.print("Lab:    make lab, then 00_start_here.ipynb", highlight=False)
+    page.print(table)
+    page.print(f"\nReport: {path} (open it in any browser; it needs no network)", highlight=False, soft_wrap=True)
+    page.print("Lab:    make lab, then 00_start_here.ipynb", highlight=False)
 
 
 @contextmanager

@@ -72,15 +72,15 @@ class Checkup:
 
 
 def checkup(folder: Path | str = ".") -> Checkup:
-    """Look at Python, packages, driver, GPUs, memory, disk and the chosen engine.
+    """Look at Python, packages, driver, GPUs, memory, disk, the chosen engine and Slurm.
 
     Parameters
     ----------
     folder
         Where a run would write; its free space is looked at.
     """
-    findings = [_python(), _cores(), _memory(), _disk(Path(folder)), *_packages(""), *_gpu(), _engine(), _browser()]
-    return Checkup(tuple(findings))
+    findings = [_python(), _cores(), _memory(), _disk(Path(folder)), *_packages(""), *_gpu(), _engine()]
+    return Checkup((*findings, _slurm(), _browser()))
 
 
 def _python() -> Finding:
@@ -149,6 +149,26 @@ def _engine() -> Finding:
         return Finding("engine", error.what, "gap", error.mend)
     engines = {"cpu": "Polars streaming, XGBoost/scikit-learn on CPU", "gpu": "cuDF, cuML, XGBoost on CUDA"}
     return Finding("engine", f"{chosen.kind}: {engines[chosen.kind]}, because: {chosen.reason}")
+
+
+def _slurm() -> Finding:
+    """Ask whether a Slurm answers, and leave the environment as it was: `reach` puts what it finds there."""
+    from aifactory_lab.fleet.private import programs
+    from aifactory_lab.fleet.slurm import reach
+
+    names = (reach.VARIABLE, reach.OURS)
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    try:
+        found = reach.reach()
+    finally:
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+    if found.answers:
+        return Finding("slurm", found.reason)
+    missing = programs.missing()
+    mend = "make system-deps, then aifactory fleet up" if missing else "aifactory fleet up"
+    return Finding("slurm", f"none answers: {found.reason}; jobs run on this machine", "note", mend)
 
 
 def _browser() -> Finding:

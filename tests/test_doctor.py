@@ -61,6 +61,14 @@ def test_text_and_html_say_the_same():
     assert "1 GiB &lt;full&gt;" in checkup._repr_html_()
 
 
+def test_slurm_that_does_not_answer_is_a_note_with_the_line_that_starts_one(monkeypatch, tmp_path):
+    monkeypatch.setenv("AIFACTORY_FLEET", str(tmp_path))
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
+    finding = found("slurm")
+    assert (finding.state, finding.found[:12]) == ("note", "none answers")
+    assert finding.mend.endswith("aifactory fleet up")
+
+
 def test_command_line_exit_codes(monkeypatch):
     assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
     monkeypatch.setenv(device.VARIABLE, "quantum")
@@ -71,7 +79,7 @@ def test_command_line_exit_codes(monkeypatch):
 
 def test_help_names_every_command():
     output = CliRunner().invoke(app, ["--help"]).output
-    for command in ("run", "doctor", "datasets", "gpu-check"):
+    for command in ("run", "doctor", "datasets", "fleet", "gpu-check"):
         assert command in output
 
 

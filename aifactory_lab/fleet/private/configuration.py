@@ -13,8 +13,6 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.fleet import folders
 from aifactory_lab.fleet.private.layout import Layout
@@ -62,6 +60,8 @@ def make_key(path: Path) -> None:
 
 
 def _render(path: Path, told: dict[str, Any]) -> None:
+    import jinja2  # 0.1 s, which those who only look need not wait
+
     text = (TEMPLATES / f"{path.name}.j2").read_text()
     filled = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False).from_string(text)  # noqa: S701 - no HTML
     with write_aside(path) as aside:

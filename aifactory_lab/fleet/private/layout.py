@@ -124,7 +124,7 @@ def real_gpus() -> int:
 
     None where some are hidden (``CUDA_VISIBLE_DEVICES``): Slurm counts from the first.
     """
-    seen = len(device.current().gpus)
+    seen = len(device.current(needs=()).gpus)
     return seen if seen == len(device_files()) else 0
 
 

@@ -21,7 +21,7 @@ def gpus(monkeypatch, tmp_path):
         (tmp_path / "nvidiactl").touch()
         monkeypatch.setattr(layout, "DEVICES", tmp_path)
         found = Device("gpu", "a test", tuple(Gpu("H100", 80 << 30) for _ in range(seen)))
-        monkeypatch.setattr(device, "current", lambda: found)
+        monkeypatch.setattr(device, "current", lambda **_: found)
 
     return put
 

@@ -1,0 +1,74 @@
+"""What the commands of the command line share: mistakes as messages, frames as tables.
+
+This module knows no command.
+
+>>> text(None), text(True), text(["n1:0", "n1:1"]), text(0.25)
+('', 'yes', 'n1:0 n1:1', '0.25')
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from aifactory_lab.errors import FactoryError
+
+P = ParamSpec("P")
+LOG_WIDTH = 120  # of tables in a file or a pipe, where nobody says how wide the page is
+
+
+def helpful(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn a FactoryError into its message and exit code 2; anything else is a bug and keeps its traceback."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except FactoryError as error:
+            message = f"[bold red]aifactory:[/] {escape(str(error))}"  # "[gpu]" in an install line is no markup
+            Console(stderr=True).print(message, highlight=False, soft_wrap=True)
+            raise typer.Exit(2) from error
+
+    return wrapped
+
+
+def console() -> Console:
+    """Return a console as wide as the terminal, or as a page where there is none."""
+    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
+
+
+def say(line: str) -> None:
+    """Print a line as it is: no markup, no colours in it, not folded."""
+    console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    """Return rows as a table; what a row lacks stays empty, numbers stand at the right."""
+    rows = list(rows)
+    made = Table(show_edge=False, box=None, pad_edge=False)
+    for name in columns:
+        number = any(isinstance(row.get(name), int | float) and not isinstance(row[name], bool) for row in rows)
+        made.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(text(row.get(name))) for name in columns))
+    return made
+
+
+def text(value: Any) -> str:
+    """Return a value as a cell of a table; a time is told in the clock of this machine."""
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return "yes"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    if isinstance(value, datetime):
+        return f"{value.astimezone():%m-%d %H:%M:%S}"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
