@@ -116,6 +116,7 @@ def from_config(config: Mapping[str, Any], *, name: str) -> Model:
         tied=bool(config.get("tie_word_embeddings", False)),
         biased=bool(config.get("attention_bias", False)),
         normed_heads=str(config.get("model_type", name)).startswith("qwen3"),
+        native_bytes=1.0 if dict(config.get("quantization_config") or {}).get("quant_method") == "fp8" else 2.0,
         **_mixture(config, layers, name),
         **_latent(config),
         **_windows(config, layers),

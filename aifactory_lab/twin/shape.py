@@ -35,6 +35,8 @@ class Model:
         Tokens that a layer with a sliding window looks back, and how many layers have one.
     tied, biased, normed_heads
         Whether the embedding is the output layer too, matrices have biases, queries and keys are normed.
+    native_bytes
+        Bytes of a parameter outside of the experts, as published: 2, or 1 where the publisher's own weights are FP8.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Model:
     tied: bool = False
     biased: bool = False
     normed_heads: bool = False
+    native_bytes: float = 2.0
 
     @property
     def attention(self) -> int:

@@ -1,0 +1,294 @@
+"""What a step of a language model costs on GPUs: bytes over bandwidth, arithmetic over peak, and what is lost between.
+
+A roofline (Williams et al. 2009) with a few efficiencies, which `calibration` fits to measurements; they are effective
+figures of whole engines, not physics of a chip. A tensor-parallel group shares the matrices, and keys and values as far
+as there are heads to share. Requests, queues and percentiles are not known here.
+
+>>> from aifactory_lab.twin import hardware, models
+>>> ideal = Parameters(memory=1, compute=1, attention=1)
+>>> costs = of(models.model("llama-3-8b"), hardware.gpu("h100-sxm"), precision="fp8", parameters=ideal)
+>>> f"{costs.step(batch=1, context=0) * 1e3:.2f} ms a token"  # 6.98 GB of blocks, 1.05 GB of output layer, 3.35 TB/s
+'2.40 ms a token'
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from aifactory_lab.errors import TwinError
+from aifactory_lab.twin.shape import Model
+
+Numbers = NDArray[np.float64]
+# Bytes of a weight: FP4 shares an 8-bit scale among 16 values (NVFP4), INT4 a 16-bit scale among 64.
+WEIGHT_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5625, "int4": 0.53125}
+# What a GPU multiplies in, best first: where it lacks the format, weights are widened on the way.
+MULTIPLIED_IN = {
+    "bf16": ("bf16",),
+    "fp16": ("fp16",),
+    "fp8": ("fp8", "bf16"),
+    "fp4": ("fp4", "bf16"),
+    "int4": ("bf16",),
+}
+ENGINES = ("vllm", "sglang", "trtllm")
+OUTPUT_BYTES = 2.0  # the embedding and the output layer stay in 16 bits, and so do activations between GPUs
+USABLE = 0.9  # of a GPU's memory: vLLM's --gpu-memory-utilization, by default
+LINK = 0.7  # of a link's figure per direction that a ring of all-reduces reaches
+
+
+class Chip(Protocol):
+    """What is asked of a GPU: per second and in bytes, dense arithmetic."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def memory_bytes(self) -> float:
+        """Bytes of its memory."""
+
+    @property
+    def memory_bandwidth_bytes_s(self) -> float:
+        """Bytes per second of its memory."""
+
+    @property
+    def flops_dense(self) -> Mapping[str, float]:
+        """Peak of dense arithmetic per second, by format: ``"bf16"``, ``"fp8"`` and so on."""
+
+    @property
+    def nvlink_bytes_s_per_direction(self) -> float | None:
+        """Bytes per second to its neighbours over NVLink, one way."""
+
+    @property
+    def pcie_bytes_s_per_direction(self) -> float | None:
+        """Bytes per second over PCIe, one way: what is left where there is no NVLink."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How far engines stay behind the roofline.
+
+    Attributes
+    ----------
+    memory, compute, attention
+        Share of the memory's bandwidth, of the peak in matrix products, and of the 16-bit peak in prefill's attention
+        that is reached, 0 to 1.
+    layer_seconds, sequence_seconds, hop_seconds, expert_layer_seconds
+        Seconds of every step that are lost per layer, per sequence, per all-reduce, and per layer that routes tokens
+        to experts.
+    burst
+        Share of other requests' prefill that falls between two tokens under SGLang, which runs prefills first and
+        together; the rest is waited for before the first token. For engines that chunk prefills it is 1.
+    first_token_seconds
+        Seconds before the first token that no prompt explains: the network, the tokenizer, the scheduler.
+    wave
+        Share of the others' prefills that a request waits for before its first token where engines chunk prefills:
+        requests of a closed loop come in waves, for they started together.
+    """
+
+    memory: float
+    compute: float
+    attention: float
+    layer_seconds: float = 0.0
+    sequence_seconds: float = 0.0
+    hop_seconds: float = 0.0
+    burst: float = 1.0
+    expert_layer_seconds: float = 0.0
+    first_token_seconds: float = 0.0
+    wave: float = 0.0
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of one replica; each figure may be an array over sizes of the tensor-parallel group.
+
+    Attributes
+    ----------
+    always_seconds, experts_seconds, expert_share
+        To read the matrices that every step reads, and all experts; the share of experts that one token meets.
+    context_seconds, window_seconds, window
+        To read a token's keys and values in layers that keep all, and in layers that keep a window of so many tokens.
+    compute_seconds, link_seconds
+        Arithmetic and all-reduces of one token in decoding.
+    overhead_seconds, sequence_seconds
+        Lost in each step, and in each step per sequence.
+    prefill_seconds, attention_seconds
+        Of one token of a prompt, and of one token of it with one token before it.
+    share, wave
+        Share of other requests' prefill that falls between two tokens, and that is waited for before the first.
+    weight_bytes, free_bytes, kv_bytes, window_bytes
+        Per GPU: weights, room for keys and values, a further token's, and a token's in a window.
+    """
+
+    always_seconds: Numbers
+    experts_seconds: Numbers
+    expert_share: float
+    context_seconds: Numbers
+    window_seconds: Numbers
+    window: int
+    compute_seconds: Numbers
+    link_seconds: Numbers
+    overhead_seconds: Numbers
+    sequence_seconds: float
+    prefill_seconds: Numbers
+    attention_seconds: Numbers
+    share: float
+    wave: float
+    weight_bytes: Numbers
+    free_bytes: Numbers
+    kv_bytes: Numbers
+    window_bytes: Numbers
+
+    def reading(self, batch: ArrayLike, context: ArrayLike) -> Numbers:
+        """Return the seconds that a step's bytes take; `context` is the tokens behind each of `batch` sequences."""
+        batch, context = np.asarray(batch, np.float64), np.asarray(context, np.float64)
+        each = self.context_seconds * context
+        if self.window:
+            each = each + self.window_seconds * np.minimum(context, self.window)
+        found: Numbers = self.weights(batch) + batch * each
+        return found
+
+    def weights(self, batch: ArrayLike) -> Numbers:
+        """Return the seconds to read a step's matrices: of the experts those that any of the tokens is sent to."""
+        if not self.expert_share:
+            return self.always_seconds
+        met: Numbers = 1 - (1 - self.expert_share) ** np.asarray(batch, np.float64)
+        return self.always_seconds + self.experts_seconds * met
+
+    def step(self, batch: ArrayLike, context: ArrayLike) -> Numbers:
+        """Return the seconds of a decoding step: `batch` sequences of `context` tokens each get one more."""
+        batch = np.asarray(batch, np.float64)
+        roofline = np.maximum(self.reading(batch, context), batch * self.compute_seconds)
+        found: Numbers = roofline + batch * (self.link_seconds + self.sequence_seconds) + self.overhead_seconds
+        return found
+
+    def prefill(self, tokens: ArrayLike, cached: ArrayLike = 0.0) -> Numbers:
+        """Return the seconds to read a prompt of so many new tokens after so many whose keys and values are there."""
+        tokens = np.asarray(tokens, np.float64)
+        seen = np.asarray(cached, np.float64) + tokens / 2
+        found: Numbers = tokens * (self.prefill_seconds + self.attention_seconds * seen)
+        return found
+
+    def admitted(self, context: ArrayLike) -> Numbers:
+        """Return how many sequences of so many tokens the memory holds; 0 or less if none."""
+        context = np.asarray(context, np.float64)
+        each = self.kv_bytes * context + self.window_bytes * np.minimum(context, self.window)
+        found: Numbers = np.floor(self.free_bytes / np.maximum(each, 1e-300))
+        return found
+
+
+def of(
+    model: Model,
+    gpu: Chip,
+    *,
+    tp: ArrayLike = 1,
+    precision: str = "bf16",
+    engine: str = "vllm",
+    parameters: Parameters,
+    kv_value_bytes: float | None = None,
+) -> Costs:
+    """Return what a model costs on a tensor-parallel group of GPUs.
+
+    Parameters
+    ----------
+    tp
+        GPUs of a group, one number or several.
+    precision
+        Format of the weights: ``"bf16"``, ``"fp16"``, ``"fp8"``, ``"fp4"`` or ``"int4"``. In a mixture of experts, four
+        bits are the experts' only.
+    engine
+        ``"vllm"``, ``"sglang"`` or ``"trtllm"``.
+    kv_value_bytes
+        Bytes of a key's or a value's number; by default 2, and 1 where TensorRT-LLM has weights of 8 bits or fewer.
+
+    Raises
+    ------
+    TwinError
+        If a format or an engine is not known, the GPU lacks a figure, or `tp` is not a positive whole number.
+
+    Notes
+    -----
+    An all-reduce moves 2 (n - 1) / n of its bytes over each GPU's link, two a layer (Shoeybi et al. 2019, Megatron-LM,
+    arXiv 1909.08053). A token of a prompt costs 2 operations a parameter, and attention's two products with all tokens
+    before it. Latent attention's keys and values stand on every GPU of the group.
+    """
+    size = _sizes(tp)
+    stored, rate = _stored(model, precision), _rate(gpu, precision)
+    value = _value_bytes(precision, engine) if kv_value_bytes is None else kv_value_bytes
+    bandwidth, peak = gpu.memory_bandwidth_bytes_s * parameters.memory, rate * parameters.compute
+    link, parts = _link_seconds(model, gpu, size), np.minimum(size, 1 if model.kv_rank else model.kv_heads)
+    kv, window = (
+        layers * model.kv_values * value / parts for layers in (model.layers - model.window_layers, model.window_layers)
+    )
+    weights = (stored["always"] + 2 * stored["output"] + stored["experts"]) / size
+    overhead = model.layers * parameters.layer_seconds + model.moe_layers * parameters.expert_layer_seconds
+    prefill = 2 * (model.active_parameters - model.embedding) / size / peak
+    return Costs(
+        always_seconds=(stored["always"] + stored["output"]) / size / bandwidth,
+        experts_seconds=stored["experts"] / size / bandwidth,
+        expert_share=model.experts_per_token / model.experts if model.experts else 0.0,
+        context_seconds=kv / bandwidth,
+        window_seconds=window / bandwidth,
+        window=model.window,
+        compute_seconds=2 * model.active_parameters / size / peak,
+        link_seconds=link,
+        overhead_seconds=overhead + np.where(size > 1, 2 * model.layers * parameters.hop_seconds, 0.0),
+        sequence_seconds=parameters.sequence_seconds,
+        prefill_seconds=prefill + link,
+        attention_seconds=model.attention_flops / size / (_rate(gpu, "bf16") * parameters.attention),
+        share=parameters.burst if engine == "sglang" else 1.0,
+        wave=1 - parameters.burst if engine == "sglang" else parameters.wave,
+        weight_bytes=weights,
+        free_bytes=USABLE * gpu.memory_bytes - weights,
+        kv_bytes=kv,
+        window_bytes=window,
+    )
+
+
+def _sizes(tp: ArrayLike) -> Numbers:
+    size = np.asarray(tp, np.float64)
+    if not size.size or not (np.isfinite(size) & (size >= 1) & (size == np.floor(size))).all():
+        msg = f"tp={tp!r}: a tensor-parallel group has a positive whole number of GPUs"
+        raise TwinError(msg, mend="tp=8")
+    return size
+
+
+def _stored(model: Model, precision: str) -> dict[str, float]:
+    """Return the bytes of the blocks' matrices outside of the experts, of all experts, and of the output layer."""
+    if precision not in WEIGHT_BYTES:
+        msg = f"no weights in {precision!r}; there are: {', '.join(WEIGHT_BYTES)}"
+        raise TwinError(msg, mend='precision="fp8"')
+    each = WEIGHT_BYTES[precision]
+    others = model.native_bytes if model.experts and each < 1 else each
+    experts = model.moe_layers * model.experts * model.expert
+    return {"always": model.always * others, "experts": experts * each, "output": model.embedding * OUTPUT_BYTES}
+
+
+def _rate(gpu: Chip, precision: str) -> float:
+    for kind in MULTIPLIED_IN[precision]:
+        if gpu.flops_dense.get(kind):
+            return float(gpu.flops_dense[kind])
+    msg = f"{gpu.name} has no figure for dense {' or '.join(MULTIPLIED_IN[precision])} arithmetic"
+    raise TwinError(msg, mend="give it in flops_dense, in operations per second")
+
+
+def _value_bytes(precision: str, engine: str) -> float:
+    if engine not in ENGINES:
+        msg = f"no engine {engine!r}; there are: {', '.join(ENGINES)}"
+        raise TwinError(msg, mend='engine="vllm"')
+    return 1.0 if engine == "trtllm" and WEIGHT_BYTES[precision] <= 1 else 2.0
+
+
+def _link_seconds(model: Model, gpu: Chip, size: Numbers) -> Numbers:
+    """Return the seconds that one token's all-reduces take on the links, two a layer."""
+    speed = gpu.nvlink_bytes_s_per_direction or gpu.pcie_bytes_s_per_direction
+    if not speed:
+        if (size > 1).any():
+            msg = f"{gpu.name} has no figure for a link, so no model can be shared among {size.max():g} of them"
+            raise TwinError(msg, mend="tp=1, or give it nvlink_bytes_s_per_direction")
+        return np.zeros_like(size)
+    moved = 2 * model.layers * 2 * (size - 1) / size * model.hidden * OUTPUT_BYTES
+    found: Numbers = moved / (LINK * speed)
+    return found

@@ -1,0 +1,305 @@
+"""Replicas of a language model that serve a trace, request by request: compiled, exact, and without a step per token.
+
+A replica admits who waits, in order, as soon as a step has ended and there is room for all of a request's tokens; it
+reads one prompt at a time and decodes all admitted sequences together in between. So nothing changes between arrivals,
+admissions and ends, and the steps between them are summed in closed form, for contexts grow by one token a step.
+This module knows neither models nor GPUs, only what a step costs; `serving` says what it found.
+
+>>> span(2, batch=4, context=100, reading=1.0, growth=0.01, compute=0.0, lost=0.0)  # 1 + 1.00, then 1 + 1.04
+4.04
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Function = TypeVar("Function", bound=Callable[..., object])
+Reals = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Ids = NDArray[np.int32]
+ROUND_ROBIN, LEAST_LOADED, PREFIX = range(3)
+NOBODY = -1
+# As SGLang's router decides (cache_aware): to the replica that holds most of a prompt if that is more than a share of
+# it, to the one with the emptiest cache if not, and to the least loaded one where the replicas' loads are far apart.
+MATCHED, APART, TIMES = 0.3, 64, 1.5
+
+
+def compiled(function: Function) -> Function:
+    """Compile with numba, and keep what was compiled beside the module."""
+    made: Function = numba.njit(cache=True)(function)
+    return made
+
+
+class Steps(NamedTuple):
+    """What steps cost: arrays by the number of sequences decoded together, from 0 to the most."""
+
+    reading: Reals
+    compute: Reals
+    lost: Reals
+    growth: float
+    prefill: float
+    attention: float
+    most: int
+    capacity: int
+    longest_queue: int
+
+
+class Requests(NamedTuple):
+    """A trace: seconds and tokens of each request, and its prompt's blocks from `starts[i]` to `starts[i + 1]`."""
+
+    times: Reals
+    isl: Whole
+    osl: Whole
+    blocks: Ids
+    starts: Whole
+    block_tokens: int
+
+
+class Found(NamedTuple):
+    """What happened to each request: seconds of its first and last token, its replica (-1: rejected), tokens cached."""
+
+    first: Reals
+    last: Reals
+    replica: Ids
+    cached: Whole
+
+
+class State(NamedTuple):
+    """Where the replicas stand, by replica; `ends` and `who` are heaps by the step in which a sequence ends."""
+
+    clock: Reals
+    step: Whole
+    batch: Whole
+    context: Whole
+    reserved: Whole
+    waiting: Whole
+    head: Whole
+    tail: Whole
+    behind: Whole
+    ends: Whole
+    who: Whole
+    prefilled: Reals
+    decoded: Reals
+
+
+class Cache(NamedTuple):
+    """Blocks that each replica holds, a ring from the one used last to the one used first, around the last number."""
+
+    newer: Ids
+    older: Ids
+    held: Whole
+    room: int
+
+
+@compiled
+def span(steps: int, batch: int, context: int, reading: float, growth: float, compute: float, lost: float) -> float:
+    """Return the seconds of so many steps of one batch, whose contexts have so many tokens together at the first.
+
+    A step takes the longer of reading (growing by `growth` a token of context) and computing, and what is lost.
+    """
+    first, slope = reading + growth * context, growth * batch
+    below = 0
+    if first < compute:
+        below = steps
+        if slope > 0.0:
+            below = min(steps, math.ceil((compute - first) / slope))
+    rest = steps - below
+    return steps * lost + below * compute + rest * first + slope * (rest * (below + steps - 1) / 2.0)
+
+
+@compiled
+def _push(ends: Whole, who: Whole, size: int, end: int, request: int) -> None:
+    place = size
+    while place > 0:
+        parent = (place - 1) // 2
+        if ends[parent] <= end:
+            break
+        ends[place], who[place] = ends[parent], who[parent]
+        place = parent
+    ends[place], who[place] = end, request
+
+
+@compiled
+def _pop(ends: Whole, who: Whole, size: int) -> int:
+    """Take the first to end out of a heap of `size`."""
+    request, end, last = who[0], ends[size - 1], who[size - 1]
+    place, child = 0, 1
+    while child < size - 1:
+        if child + 1 < size - 1 and ends[child + 1] < ends[child]:
+            child += 1
+        if end <= ends[child]:
+            break
+        ends[place], who[place] = ends[child], who[child]
+        place, child = child, 2 * child + 1
+    ends[place], who[place] = end, last
+    return int(request)
+
+
+@compiled
+def _matched(cache: Cache, requests: Requests, replica: int, request: int) -> int:
+    """Return how many of a prompt's first blocks a replica holds."""
+    for place in range(requests.starts[request], requests.starts[request + 1]):
+        if cache.newer[replica, requests.blocks[place]] == NOBODY:
+            return int(place - requests.starts[request])
+    return int(requests.starts[request + 1] - requests.starts[request])
+
+
+@compiled
+def _touch(cache: Cache, requests: Requests, replica: int, request: int) -> None:
+    """Hold a prompt's blocks, its first ones as the last to be forgotten, and forget those not used for longest."""
+    newer, older, root = cache.newer[replica], cache.older[replica], cache.newer.shape[1] - 1
+    for place in range(requests.starts[request + 1] - 1, requests.starts[request] - 1, -1):
+        block = requests.blocks[place]
+        if newer[block] != NOBODY:
+            newer[older[block]], older[newer[block]] = newer[block], older[block]
+        else:
+            cache.held[replica] += 1
+        newer[block], older[block] = root, older[root]
+        newer[older[root]], older[root] = block, block
+        if cache.held[replica] > cache.room:
+            oldest = newer[root]
+            newer[root], older[newer[oldest]] = newer[oldest], root
+            newer[oldest] = NOBODY
+            cache.held[replica] -= 1
+
+
+@compiled
+def _admit(state: State, steps: Steps, cache: Cache, requests: Requests, found: Found, replica: int) -> None:
+    """Read the prompt of the first who waits; it ends with the first token."""
+    request = state.head[replica]
+    state.head[replica] = state.behind[request]
+    state.waiting[replica] -= 1
+    isl, osl = requests.isl[request], requests.osl[request]
+    if cache.room > 0:
+        hits = _matched(cache, requests, replica, request) * requests.block_tokens
+        found.cached[request] = min(hits, isl - 1)  # the last token is always read: it gives the first answer
+        _touch(cache, requests, replica, request)
+    fresh = isl - found.cached[request]
+    seconds = fresh * (steps.prefill + steps.attention * (found.cached[request] + fresh / 2.0))
+    state.clock[replica] += seconds
+    state.prefilled[replica] += seconds
+    found.first[request] = state.clock[replica]
+    if osl == 1:
+        found.last[request] = state.clock[replica]
+        return
+    _push(state.ends[replica], state.who[replica], state.batch[replica], state.step[replica] + osl - 1, request)
+    state.batch[replica] += 1
+    state.context[replica] += isl + 1
+    state.reserved[replica] += isl + osl
+
+
+@compiled
+def _decode(state: State, steps: Steps, requests: Requests, found: Found, replica: int, until: float) -> None:
+    """Decode to the next end, or to the first step that ends at `until` or later."""
+    batch, context = state.batch[replica], state.context[replica]
+    costs = (steps.reading[batch], steps.growth, steps.compute[batch], steps.lost[batch])
+    count, clock = state.ends[replica, 0] - state.step[replica], state.clock[replica]
+    if clock + span(count, batch, context, *costs) >= until:
+        low = 0  # after `low` steps it is too early, after `count` it is not
+        while count - low > 1:
+            middle = (low + count) // 2
+            if clock + span(middle, batch, context, *costs) >= until:
+                count = middle
+            else:
+                low = middle
+    seconds = span(count, batch, context, *costs)
+    state.clock[replica] += seconds
+    state.decoded[replica] += seconds
+    state.step[replica] += count
+    state.context[replica] += count * batch
+    while state.batch[replica] > 0 and state.ends[replica, 0] == state.step[replica]:
+        request = _pop(state.ends[replica], state.who[replica], state.batch[replica])
+        tokens = requests.isl[request] + requests.osl[request]
+        found.last[request] = state.clock[replica]
+        state.batch[replica] -= 1
+        state.context[replica] -= tokens
+        state.reserved[replica] -= tokens
+
+
+@compiled
+def _advance(
+    state: State, steps: Steps, cache: Cache, requests: Requests, found: Found, replica: int, until: float
+) -> None:
+    """Let a replica work until it has nothing to do, or a step has ended at `until` or later."""
+    while state.clock[replica] < until:
+        request = state.head[replica]
+        if request >= 0 and state.batch[replica] < steps.most:
+            tokens = requests.isl[request] + requests.osl[request]
+            if state.reserved[replica] + tokens <= steps.capacity:
+                _admit(state, steps, cache, requests, found, replica)
+                continue
+        if state.batch[replica] == 0:
+            return
+        _decode(state, steps, requests, found, replica, until)
+
+
+@compiled
+def _chosen(
+    state: State, steps: Steps, cache: Cache, requests: Requests, found: Found, policy: int, turn: int, request: int
+) -> int:
+    """Return the replica that a request is sent to."""
+    replicas = len(state.clock)
+    if policy == ROUND_ROBIN:
+        _advance(state, steps, cache, requests, found, turn % replicas, requests.times[request])
+        return turn % replicas
+    for replica in range(replicas):
+        _advance(state, steps, cache, requests, found, replica, requests.times[request])
+    load = state.batch + state.waiting
+    least = int(load.argmin())
+    if policy == LEAST_LOADED or (load.max() - load[least] > APART and load.max() > TIMES * load[least]):
+        return least
+    best, most, emptiest = least, _matched(cache, requests, least, request), least
+    for replica in range(replicas):
+        matched = _matched(cache, requests, replica, request)
+        if matched > most or (matched == most and load[replica] < load[best]):
+            best, most = replica, matched
+        if cache.held[replica] < cache.held[emptiest]:
+            emptiest = replica
+    blocks = requests.starts[request + 1] - requests.starts[request]
+    return best if most > MATCHED * blocks else emptiest
+
+
+@compiled
+def run(state: State, steps: Steps, cache: Cache, requests: Requests, found: Found, policy: int, until: float) -> None:
+    """Serve the trace; what has not ended at `until` keeps NaN as its last token's time, if a step ends later."""
+    turn = 0
+    for request in range(len(requests.times)):
+        found.first[request] = found.last[request] = np.nan
+        found.replica[request] = NOBODY
+        found.cached[request] = 0
+        if requests.isl[request] + requests.osl[request] > steps.capacity:
+            continue
+        replica = _chosen(state, steps, cache, requests, found, policy, turn, request)
+        turn += 1
+        if state.waiting[replica] >= steps.longest_queue:
+            continue
+        found.replica[request] = replica
+        if state.head[replica] < 0:
+            state.head[replica] = request
+        else:
+            state.behind[state.tail[replica]] = request
+        state.tail[replica] = request
+        state.waiting[replica] += 1
+        state.clock[replica] = max(state.clock[replica], requests.times[request])
+    for replica in range(state.clock.shape[0]):
+        _advance(state, steps, cache, requests, found, replica, until)
+
+
+def idle(replicas: int, most: int, requests: int) -> State:
+    """Return replicas at second 0 with nothing to do."""
+    clock, prefilled, decoded = (np.zeros(replicas) for _ in range(3))
+    step, batch, context, reserved, waiting = (np.zeros(replicas, np.int64) for _ in range(5))
+    head, tail, behind = (np.full(count, NOBODY, np.int64) for count in (replicas, replicas, requests))
+    ends, who = (np.zeros((replicas, most + 1), np.int64) for _ in range(2))
+    return State(clock, step, batch, context, reserved, waiting, head, tail, behind, ends, who, prefilled, decoded)
+
+
+def empty(replicas: int, blocks: int, room: int) -> Cache:
+    """Return caches that hold none of so many blocks, and have room for `room` each."""
+    newer = np.full((replicas, blocks + 1), NOBODY, np.int32)
+    newer[:, blocks] = blocks  # a ring of its root alone
+    return Cache(newer, newer.copy(), np.zeros(replicas, np.int64), room)

@@ -1,0 +1,102 @@
+"""The slow truth: replicas simulated one step at a time, with plain lists and no sums."""
+
+import math
+from collections import OrderedDict
+
+
+class Replica:
+    """One replica: a clock, who waits, who runs, and what is cached."""
+
+    def __init__(self, steps, room):
+        self.steps, self.room = steps, room
+        self.clock, self.waiting, self.running, self.cache = 0.0, [], [], OrderedDict()
+
+    @property
+    def load(self):
+        return len(self.waiting) + len(self.running)
+
+    def matched(self, blocks):
+        return next((place for place, block in enumerate(blocks) if block not in self.cache), len(blocks))
+
+    def touch(self, blocks):
+        for block in reversed(blocks):
+            self.cache[block] = True
+            self.cache.move_to_end(block)
+            if len(self.cache) > self.room:
+                self.cache.popitem(last=False)
+
+    def advance(self, until):
+        while self.clock < until:
+            if self.waiting and self.fits(self.waiting[0]):
+                self.admit(self.waiting.pop(0))
+            elif self.running:
+                self.step()
+            else:
+                return
+
+    def fits(self, request):
+        held = sum(one["isl"] + one["osl"] for one in self.running)
+        room = held + request["isl"] + request["osl"] <= self.steps.capacity
+        return room and len(self.running) < self.steps.most
+
+    def admit(self, request):
+        hits = self.matched(request["blocks"]) * request["block_tokens"] if self.room else 0
+        request["cached"] = min(hits, request["isl"] - 1)
+        if self.room:
+            self.touch(request["blocks"])
+        for token in range(request["cached"], request["isl"]):
+            self.clock += self.steps.prefill + self.steps.attention * (token + 0.5)
+        request["first"], request["written"] = self.clock, 1
+        if request["osl"] == 1:
+            request["last"] = self.clock
+        else:
+            self.running.append(request)
+
+    def step(self):
+        batch, context = len(self.running), sum(one["isl"] + one["written"] for one in self.running)
+        reading = self.steps.reading[batch] + self.steps.growth * context
+        self.clock += max(reading, self.steps.compute[batch]) + self.steps.lost[batch]
+        for one in self.running:
+            one["written"] += 1
+            if one["written"] == one["osl"]:
+                one["last"] = self.clock
+        self.running = [one for one in self.running if one["written"] < one["osl"]]
+
+
+def choose(fleet, routing, turn, request):
+    if routing == "round-robin":
+        chosen = fleet[turn % len(fleet)]
+        chosen.advance(request["time"])
+        return chosen
+    for replica in fleet:
+        replica.advance(request["time"])
+    least = min(fleet, key=lambda one: one.load)
+    most = max(one.load for one in fleet)
+    if routing == "least-loaded" or (most - least.load > 64 and most > 1.5 * least.load):
+        return least
+    best = min(fleet, key=lambda one: (-one.matched(request["blocks"]), one.load, one is not least))
+    emptiest = min(fleet, key=lambda one: (len(one.cache), one is not least))
+    return best if best.matched(request["blocks"]) > 0.3 * len(request["blocks"]) else emptiest
+
+
+def simulate(trace, steps, replicas=1, routing="round-robin", cache_tokens=0, longest_queue=math.inf):
+    """Return each request's first and last moment (NaN if rejected), and its cached tokens."""
+    fleet = [Replica(steps, cache_tokens // trace.block_tokens) for _ in range(replicas)]
+    requests, turn = [], 0
+    for index, time in enumerate(trace.times.tolist()):
+        blocks = trace.blocks[trace.starts[index] : trace.starts[index + 1]].tolist()
+        request = {"time": time, "isl": int(trace.isl[index]), "osl": int(trace.osl[index]), "blocks": blocks}
+        request |= {"block_tokens": trace.block_tokens, "first": math.nan, "last": math.nan, "cached": 0}
+        requests.append(request)
+        if request["isl"] + request["osl"] > steps.capacity:
+            continue
+        replica = choose(fleet, routing, turn, request)
+        turn += 1
+        if len(replica.waiting) >= longest_queue:
+            continue
+        if not replica.load:
+            replica.clock = max(replica.clock, time)
+        replica.waiting.append(request)
+    for replica in fleet:
+        replica.advance(math.inf)
+    return requests
