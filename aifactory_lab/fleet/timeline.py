@@ -70,7 +70,7 @@ class Timeline:
     def spans(self) -> list[Span]:
         """Return the spans in the order of their starts, the newest `MOST_SPANS` of them."""
         every = [span for spans in self._spans.values() for span in spans]
-        return sorted(every, key=lambda span: (span.start, span.job))[-MOST_SPANS:]
+        return _clipped(sorted(every, key=lambda span: (span.start, span.job)))[-MOST_SPANS:]
 
     def _close(self, told: set[str], now: float) -> None:
         """End the spans of jobs that wait again, or that the scheduler no longer tells of."""
@@ -88,6 +88,20 @@ def spans(jobs: pl.DataFrame, now: float) -> list[Span]:
     seen = Timeline()
     seen.observe(jobs, now)
     return seen.spans()
+
+
+def _clipped(spans: list[Span]) -> list[Span]:
+    """Return spans in order; a preemption is seen late, so such a span ends where the next one on its GPUs begins."""
+    taken: dict[str, float] = {}
+    found: list[Span] = []
+    for span in reversed(spans):
+        if span.state == "REQUEUED" and span.end is not None:
+            ends = [span.end, *(taken[device] for device in span.devices if device in taken)]
+            found.append(replace(span, end=max(span.start, min(ends))))
+        else:
+            found.append(span)
+        taken |= dict.fromkeys(span.devices, span.start)
+    return found[::-1]
 
 
 def _span(row: dict[str, Any], now: float) -> Span:

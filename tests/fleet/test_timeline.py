@@ -55,6 +55,18 @@ def test_a_job_that_waits_again_and_has_lost_its_start_has_an_end():
     assert told(seen) == [("1", 100.0, 130.0, "REQUEUED")]
 
 
+def test_a_preemption_that_is_seen_late_ends_where_the_next_job_on_its_gpu_begins():
+    seen = Timeline()
+    seen.observe(jobs(run(1, 100.0, devices=["n1:0", "n1:1"]), run(3, 100.0, devices=["n2:0"])), now=110.0)
+    taker = run(2, 125.0, devices=["n1:1"])
+    seen.observe(jobs(run(1, None, "REQUEUED"), run(3, None, "REQUEUED"), taker), now=130.0)
+    assert told(seen) == [
+        ("1", 100.0, 125.0, "REQUEUED"),
+        ("3", 100.0, 130.0, "REQUEUED"),
+        ("2", 125.0, None, "RUNNING"),
+    ]
+
+
 def test_two_tellings_of_one_start_are_one_span():
     seen = Timeline()
     seen.observe(jobs(run(1, 100.0)), now=110.0)

@@ -6,7 +6,7 @@ import { Gantt } from "./gantt.js";
 import { GpuMap } from "./gpumap.js";
 import { coloursOf } from "./projects.js";
 import { Queue } from "./queue.js";
-import { Quota } from "./quota.js";
+import { hoursOf, Quota } from "./quota.js";
 import { Tiles } from "./tiles.js";
 import { count, many, span } from "./words.js";
 
@@ -125,6 +125,6 @@ export function fleetNumbers({ totals, projects, usage, usage_days: days, idle, 
     { label: "jobs that wait", value: count(waiting), under: waiting ? `ask for ${many(asked, "GPU")}` : "" },
     ...(quota ? [{ label: "GPUs borrowed", value: count(borrowed), under: borrowed ? "given back when their owners ask" : "everybody is within the quota" }] : []),
     { label: "held and idle", title: "GPUs that are allocated and do nothing", value: count(held), under: held ? "allocated, do nothing" : "none that is known of", bad: held > 0 },
-    { label: "GPU-hours", value: hours, unit: "", under: `in the last ${days} days` },
+    { label: "GPU-hours", value: hoursOf(hours), under: `in the last ${days} days` },
   ];
 }

@@ -42,7 +42,7 @@ export class Queue {
 }
 
 const CLASSES = { GPUs: "af-number", user: "af-spare", priority: "af-spare" };
-const LAST = { waiting: ["since", "why it waits"], running: ["for", "on"], ended: ["when", "how"] };
+const LAST = { waiting: ["for", "why it waits"], running: ["for", "on"], ended: ["when", "how"] };
 
 function table(part, rows, colours) {
   const heads = ["job", "project", "user", "priority", "GPUs", ...LAST[part]];
@@ -64,10 +64,16 @@ function lasts(part, row, now) {
   return row.ended === null ? "" : clock(row.ended);
 }
 
+/** The engine's sentence without the name of the job, which stands in the same row. */
+export function reasonOf({ id, why: sentence }) {
+  const rest = sentence.startsWith(`job ${id} `) ? sentence.replace(/^job \S+ (\(.*?\) )?waits( again)?( because|:|,| for) /, (_all, _name, _again, how) => (how === " for" ? "for " : "")) : sentence;
+  return rest.charAt(0).toUpperCase() + rest.slice(1);
+}
+
 function why(part, row) {
   if (part === "waiting") {
     const again = row.state === "REQUEUED" ? h("span", { class: "af-tag" }, WORDS.REQUEUED) : null;
-    return [again, row.why ? h("span", {}, row.why) : null, row.why ? null : h("span", { class: "af-muted" }, row.reason)];
+    return [again, row.why ? h("span", {}, reasonOf(row)) : null, row.why ? null : h("span", { class: "af-muted" }, row.reason)];
   }
   if (part === "running") {
     return [row.borrowed ? h("span", { class: "af-tag" }, "borrowed") : null, row.attempts > 1 ? h("span", { class: "af-tag" }, `attempt ${row.attempts}`) : null, row.where];

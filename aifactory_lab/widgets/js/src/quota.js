@@ -2,7 +2,7 @@
 
 import { h, rebuild, setText } from "./dom.js";
 import { swatch } from "./projects.js";
-import { many, say } from "./words.js";
+import { count, many } from "./words.js";
 
 export class Quota {
   constructor() {
@@ -40,7 +40,7 @@ function row(project, bar, colour, { usage, usage_days: days }) {
     h("span", { class: "af-name", title: project.project }, project.project),
     h("span", { class: "af-quota-bar", role: "img", "aria-label": sentence(project) }, share("own", bar.own), share("borrowed", bar.borrowed, "af-borrowed"), bar.quota === null ? null : limit),
     h("span", { class: "af-number" }, project.quota === null ? String(project.used) : `${project.used} of ${project.quota}`),
-    h("span", { class: "af-number af-muted", title: hoursWords(project.project, usage, days) }, project.gpu_hours === null ? "" : `${say(project.gpu_hours, "")}\u202fGPU-h`),
+    h("span", { class: "af-number af-muted", title: hoursWords(project.project, usage, days) }, project.gpu_hours === null ? "" : `${hoursOf(project.gpu_hours)}\u202fGPU-h`),
     h("span", { class: "af-quota-more af-muted" }, more(project)));
 }
 
@@ -54,9 +54,12 @@ export function quotaBars(projects, gpus) {
   }));
 }
 
+/** Hours: two decimals while they are few. */
+export const hoursOf = (value) => (value < 10 ? value.toFixed(2) : count(value));
+
 /** The GPU-hours of a project by its people. */
 export function hoursWords(project, usage, days) {
-  const people = usage.filter((one) => one.project === project).map(({ user, gpu_hours: hours }) => `${user} ${say(hours, "")}`);
+  const people = usage.filter((one) => one.project === project).map(({ user, gpu_hours: hours }) => `${user} ${hoursOf(hours)}`);
   return `GPU-hours in the last ${days} days${people.length ? `: ${people.join(", ")}` : ""}`;
 }
 

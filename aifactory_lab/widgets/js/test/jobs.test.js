@@ -4,7 +4,8 @@ import { clipped, fitting, gpuRows, jobRows, ticksOf } from "../src/gantt.js";
 import { idleDevices, sizeOf } from "../src/gpumap.js";
 import { fleetNumbers, idleWords } from "../src/jobs.js";
 import { coloursOf } from "../src/projects.js";
-import { hoursWords, quotaBars, sentence } from "../src/quota.js";
+import { reasonOf } from "../src/queue.js";
+import { hoursOf, hoursWords, quotaBars, sentence } from "../src/quota.js";
 
 const project = (name, quota, used, borrowed = 0, more = {}) => ({ project: name, quota, used, borrowed, waiting: 0, running: 1, pending: 0, ...more });
 const run = (job, start, end, devices = [], more = {}) => ({ job, start, end, devices, borrowed: false, state: end === null ? "RUNNING" : "COMPLETED", ...more });
@@ -25,7 +26,7 @@ test("a project is told in a sentence", () => {
   assert.equal(sentence(project("vision", 4, 6, 2, { running: 3, pending: 2, waiting: 5 })), "vision uses 6 GPUs of a quota of 4, 2 of them borrowed; 3 jobs running, 2 waiting for 5 GPUs");
   assert.equal(sentence(project("a", null, 1)), "a uses 1 GPU; 1 job running, 0 waiting for 0 GPUs");
   const usage = [{ project: "a", user: "ada", gpu_hours: 12.34 }, { project: "b", user: "bob", gpu_hours: 1 }];
-  assert.equal(hoursWords("a", usage, 7), "GPU-hours in the last 7 days: ada 12.3");
+  assert.equal(hoursWords("a", usage, 7), "GPU-hours in the last 7 days: ada 12");
 });
 
 test("a gang is one block on each of its nodes, and what has none of the GPUs is counted", () => {
@@ -99,4 +100,13 @@ test("no GPUs and no quota are said, not shown as zeros of something", () => {
   const tiles = fleetNumbers({ totals, projects: [], usage: [], usage_days: 7, idle: [], jobs: {} });
   assert.deepEqual([tiles[0].value, tiles[0].under], ["–", "no GPUs are counted"]);
   assert.ok(!tiles.some(({ label }) => label === "GPUs borrowed"));
+});
+
+test("a sentence does not repeat the name that stands beside it", () => {
+  const of = (why) => reasonOf({ id: "15", why });
+  assert.equal(of("job 15 (train-4) waits again: 0 of 8 GPUs are free"), "0 of 8 GPUs are free");
+  assert.equal(of("job 15 waits for 2 GPUs; 1 is free"), "For 2 GPUs; 1 is free");
+  assert.equal(of("job 15 waits, it is not its turn"), "It is not its turn");
+  assert.equal(of("there is no job 15"), "There is no job 15");
+  assert.deepEqual([0, 0.0906, 9.876, 1234.5].map(hoursOf), ["0.00", "0.09", "9.88", "1,235"]);
 });
