@@ -32,6 +32,9 @@ def run(program: str, *arguments: str, conf: Path | None = None, patience: float
     FleetError
         If it is not installed, does not answer in time, or refuses; with its own words.
     """
+    if conf and not conf.exists():  # Slurm would look for one on the network, for minutes
+        msg = f"there is no configuration of Slurm at {conf}"
+        raise FleetError(msg, mend=_mend(conf))
     try:
         done = subprocess.run(  # noqa: S603 - the programs are Slurm's, the arguments ours
             [program, *arguments], env=environment(conf), capture_output=True, text=True, timeout=patience, check=False

@@ -53,14 +53,19 @@ def row(
         "reason": run.reason or None,
         "gpus": run.gpus,
         "nodes": run.nodes,
-        "borrowed": run.qos == SPARE and run.running and run.gpus > 0,
+        "borrowed": run.qos == SPARE and state == "RUNNING" and run.gpus > 0,
         "devices": [] if waits else list(devices) or written(starts),
         "submitted": run.submitted,
         "started": None if waits else run.started,  # of a job that waits, Slurm's guess
-        "ended": run.ended if state in ENDED else None,
+        "ended": _ended(run) if state in ENDED else None,
         "hours": None if run.limit is None else run.limit / 3600,
         "attempts": attempts,
     }
+
+
+def _ended(run: Run) -> datetime | None:
+    """Return when a job ended: for one whose result is there, but which Slurm still runs, Slurm tells its limit."""
+    return datetime.now(UTC) if run.running else run.ended
 
 
 def age(told: Mapping[str, Any]) -> tuple[datetime, list[int]]:

@@ -11,6 +11,7 @@ wait for what is free. Only Slurm's administrators may write the books. This mod
 """
 
 import getpass
+import pwd
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,10 +54,12 @@ def make(
     Raises
     ------
     FleetError
-        If the name or a number makes no sense, or Slurm does not take them (who is no administrator may not).
+        If the name, a number or a user makes no sense, or Slurm does not take them (who is no administrator may not).
     """
+    users = users or [getpass.getuser()]
     _check(name, quota, share)
-    for line in lines(name, quota=quota, users=users or [getpass.getuser()], share=share):
+    _known(users)
+    for line in lines(name, quota=quota, users=users, share=share):
         _book(line, conf)
     snapshot.forget(conf, books=True)
 
@@ -104,6 +107,16 @@ def _check(name: str, quota: int, share: int | None) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             msg = f"{word} must be a whole number, at least {least}; it is {value!r}"
             raise FleetError(msg, mend=f'projects.make("{name}", {word}={max(least, 4)})')
+
+
+def _known(users: Sequence[str]) -> None:
+    """Refuse users that this machine does not know: Slurm would write down any word."""
+    for user in users:
+        try:
+            pwd.getpwnam(user)
+        except KeyError as error:
+            msg = f"there is no user {user!r} on this machine"
+            raise FleetError(msg, mend=f"getent passwd {user}  # a person's login name") from error
 
 
 def _book(line: str, conf: Path | None) -> None:

@@ -61,7 +61,8 @@ def restarts(folder: Path, retries: int) -> list[str]:
     """Return the end of the batch script: start a killed job again, so many times.
 
     Slurm's own ``RequeueExit`` knows no bound, and not every Slurm has it set. So the script counts, in a file beside
-    the job: a preempted job or one whose node died comes back without being counted, since Slurm ends its script.
+    the job, which it names by its array's id and its index: the bare id of an array's last task means all of them. A
+    preempted job or one whose node died comes back without being counted, since Slurm ends its script.
     """
     files = f"{shlex.quote(str(folder))}/${{job}}"
     return [
@@ -69,8 +70,8 @@ def restarts(folder: Path, retries: int) -> list[str]:
         "job=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}; job=${job:-$SLURM_JOB_ID}",
         f'[ "$code" -eq {KILLED} ] || exit "$code"',
         f"ls {files}_*_result.pkl >/dev/null 2>&1 && exit 1  # a rank raised, and the others were ended for it",
-        '[ "$(squeue -h -j "$SLURM_JOB_ID" -o %T)" = RUNNING ] || exit ' + f"{DEAD}  # cancelled, or out of time",
+        '[ "$(squeue -h -j "$job" -o %T)" = RUNNING ] || exit ' + f"{DEAD}  # cancelled, or out of time",
         f"echo killed >> {files}_kills",
-        f'if [ "$(wc -l < {files}_kills)" -le {retries} ]; then scontrol requeue "$SLURM_JOB_ID"; fi',
+        f'if [ "$(wc -l < {files}_kills)" -le {retries} ]; then scontrol requeue "$job"; fi',
         f"exit {DEAD}",
     ]
