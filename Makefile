@@ -53,8 +53,11 @@ setup: .venv/.stamp  ## make .venv with everything in it
 run: setup  ## run the factory on real data, to its report
 	$(BIN)/aifactory run
 
+# The fleet's tests wait for schedulers most of the time, so they run beside the others. `python -m pytest` runs them all.
 test: setup  ## pass every test: unit, property, fault, doctest, notebooks
-	$(BIN)/python -m pytest
+	log=$$(mktemp); $(BIN)/python -m pytest -p no:cacheprovider tests/fleet >$$log 2>&1 & fleet=$$!; \
+	  $(BIN)/python -m pytest --ignore=tests/fleet; rest=$$?; \
+	  wait $$fleet; fleet=$$?; cat $$log; rm $$log; exit $$((rest | fleet))
 
 check: setup  ## ruff, ruff format, mypy strict
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -96,14 +99,31 @@ define unpack_prometheus
 	$$SUDO install usr/bin/prometheus usr/bin/promtool /usr/local/bin && rm -rf "$$PWD"
 endef
 
-system-deps:  ## install what CI needs from Debian (chromium, gcc, npm, prometheus); needs root or sudo
+# Slurm's daemons are started by `aifactory fleet up`, each time anew. Debian would start and enable them at once: a policy
+# (man invoke-rc.d) forbids the start while they are unpacked, and what came is disabled; what was here before stays as it is.
+define install_slurm
+	$$SUDO env DEBIAN_FRONTEND=noninteractive sh -c 'policy=/usr/sbin/policy-rc.d; \
+	  test -e $$policy || { trap "rm -f $$policy" EXIT; printf "#!/bin/sh\nexit 101\n" >$$policy; chmod 755 $$policy; }; \
+	  apt-get install -y -qq --no-install-recommends "$$@" || exit 1; \
+	  for package; do \
+	    case $$package in slurm-wlm) units="slurmctld slurmd";; mariadb-server) units=mariadb;; *) units=$$package;; esac; \
+	    for unit in $$units; do systemctl -q disable $$unit 2>/dev/null; update-rc.d $$unit disable 2>/dev/null; done; \
+	  done; exit 0' sh $$slurm
+endef
+
+system-deps:  ## install what CI needs from Debian (chromium, gcc, npm, prometheus, slurm); needs root or sudo
 	@missing="$$(command -v chromium >/dev/null || echo chromium) $$(command -v gcc >/dev/null || echo gcc libc6-dev)"; \
 	missing="$$missing $$(command -v npm >/dev/null || echo nodejs npm)"; \
+	PATH="$$PATH:/usr/sbin:/sbin"; slurm="$$(command -v slurmctld >/dev/null && command -v slurmd >/dev/null || echo slurm-wlm)"; \
+	for each in slurmdbd:slurmdbd munged:munge mariadbd:mariadb-server; do \
+	  command -v $${each%:*} >/dev/null || slurm="$$slurm $${each#*:}"; done; \
 	SUDO=$$(test $$(id -u) -eq 0 || echo sudo); command -v promtool >/dev/null; unpack=$$?; \
-	if [ -z "$${missing// /}" ] && [ $$unpack -eq 0 ]; then echo "chromium, gcc, npm and prometheus are here"; exit 0; fi; \
+	if [ -z "$${missing// /}$${slurm// /}" ] && [ $$unpack -eq 0 ]; then \
+	  echo "chromium, gcc, npm, prometheus and slurm (with slurmdbd, munge, mariadb) are here"; exit 0; fi; \
 	$$SUDO apt-get update -qq || exit 1; \
 	if [ -n "$${missing// /}" ]; then \
 	  $$SUDO env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing || exit 1; fi; \
+	if [ -n "$${slurm// /}" ]; then $(install_slurm) || exit 1; fi; \
 	if [ $$unpack -ne 0 ]; then $(unpack_prometheus); fi
 
 clean:  ## remove environments, caches and the workspace

@@ -69,7 +69,7 @@ def test_every_named_room_opens():
     for name in aifactory_lab.__all__:
         assert getattr(aifactory_lab, name).__name__ == f"aifactory_lab.{name}"
     assert aifactory_lab.__all__ == sorted(aifactory_lab.__all__)
-    with pytest.raises(AttributeError, match="no room 'cellar'; there are: cells, dash, datasets"):
+    with pytest.raises(AttributeError, match="no room 'cellar'; there are: cells, cluster, dash"):
         _ = aifactory_lab.cellar
 
 
