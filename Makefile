@@ -106,7 +106,7 @@ define install_slurm
 	  test -e $$policy || { trap "rm -f $$policy" EXIT; printf "#!/bin/sh\nexit 101\n" >$$policy; chmod 755 $$policy; }; \
 	  apt-get install -y -qq --no-install-recommends "$$@" || exit 1; \
 	  for package; do \
-	    case $$package in slurm-wlm) units="slurmctld slurmd";; mariadb-server) units=mariadb;; *) units=$$package;; esac; \
+	    case $$package in slurm-wlm) units="slurmctld slurmd";; mariadb-server) units="mariadb mariadb.socket";; *) units=$$package;; esac; \
 	    for unit in $$units; do systemctl -q disable $$unit 2>/dev/null; update-rc.d $$unit disable 2>/dev/null; done; \
 	  done; exit 0' sh $$slurm
 endef
