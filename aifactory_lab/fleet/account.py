@@ -97,11 +97,11 @@ def waiting(jobs: pl.DataFrame) -> pl.DataFrame:
 
 
 def explained(engine: Engine, jobs: pl.DataFrame) -> dict[str, str]:
-    """Return the engine's sentence for each of the first jobs that wait."""
+    """Return the engine's sentence for each of the first jobs that wait; its limits stand on the board once."""
     found = {}
     for job_id in jobs["id"].head(EXPLAINED):
         try:
-            found[job_id] = engine.explain(job_id)
+            found[job_id] = engine.explain(job_id).removesuffix(f"; {engine.limits}")
         except FleetError as error:  # it has ended since
             found[job_id] = error.what
     return found

@@ -22,6 +22,8 @@ def apart(monkeypatch, tmp_path):
     (tmp_path / "run").mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv(folders.VARIABLE, str(tmp_path / "fleet"))
+    for name in ("SLURM_CONF", "AIFACTORY_SLURM_CONF"):  # another test's
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(room, "REST", 0.0)
     monkeypatch.setattr(FleetSource, "period", 0.2)
 
@@ -113,7 +115,11 @@ def test_mission_control_has_a_lane_for_the_fleet_once_there_is_one(tmp_path):
     assert told(board) == {}
     (tmp_path / "fleet" / "jobs" / "workstation").mkdir(parents=True)
     until(lambda: told(board), seconds=30)
-    assert "engine" in told(board) or "absent" in told(board)
+    assert "sleeps" in told(board)["absent"]["reason"], "to look starts no engine"
+    board.close()
+    board = MissionControl(host=False, fleet=busy_plant(tmp_path))
+    board.comm.say(k="hello")
+    until(lambda: told(board).get("totals"))
     board.close()
 
 
