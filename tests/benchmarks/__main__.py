@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.benchmarks.harness import machine
 
 ORDER = (
-    *("imports", "etl", "training", "serving"),
+    *("imports", "etl", "training", "scaling", "serving"),
     *("curation", "lm_training", "lm_sampling", "llm_serving"),
     "plant",
 )
