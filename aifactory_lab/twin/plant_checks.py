@@ -9,11 +9,12 @@ Each is a small function. What a card looks like is `validation`'s to say.
 import numpy as np
 import polars as pl
 
-from aifactory_lab.twin import hardware, power, supply
+from aifactory_lab.twin import collectives, fabric, hardware, power, supply
 from aifactory_lab.twin.checks import Check, data
 
 ACME = "AcmeTrace (CC-BY-4.0), utilization/util_pkl"
 SM_ACTIVE, UTILISATION = 3, 1  # columns of util_gpu_seren.csv and util_gpu_kalos_full.csv
+VIDUR = "microsoft/vidur 7d475133, data/ (MIT): NCCL as measured, 2 KiB to 64 MiB"
 
 
 def mean_of(name: str, column: int = 1) -> float:
@@ -29,6 +30,33 @@ def _gpu_mean(utilisation: str, column: int = SM_ACTIVE) -> float:
 
 def _node_mean() -> float:
     return float(power.ACME_NODE.watts(8 * mean_of("gpu_power_seren.csv")))
+
+
+def _counts(family: str) -> float:
+    """Return how many of the printed counts of switches and cables the rule gives too."""
+    rows = fabric.printed(family).items()
+    pairs = [zip(fabric.superpod(family, nodes=nodes).counts, row, strict=True) for nodes, row in rows]
+    return float(sum(ours == theirs for row in pairs for ours, theirs in row))
+
+
+def _inside(gpu: str) -> float:
+    """Return the mean relative error of an all-reduce among eight GPUs of a node, over all sizes measured."""
+    sizes, seconds = collectives.measured(collectives.FILES[gpu], gpus=8, per_node=8)
+    ours = collectives.nvlink(gpu, gpus=8).all_reduce(sizes, gpus=8)
+    return float(np.abs(ours / seconds - 1).mean())
+
+
+def _largest(per_node: int) -> tuple[float, float]:
+    """Return the milliseconds of the largest all-reduce between two nodes of A100s: measured, and as a ring."""
+    sizes, seconds = collectives.measured(collectives.FILES["a100-80"], gpus=2 * per_node, per_node=per_node)
+    links = {"inside": collectives.nvlink("a100-80", gpus=per_node), "between": collectives.network("a100-80")}
+    ours = collectives.all_reduce(sizes[-1], nodes=2, gpus_per_node=per_node, rails=4, way="ring", **links)
+    return float(seconds[-1]) * 1e3, float(ours) * 1e3
+
+
+def _rate() -> float:
+    sizes, seconds = collectives.measured("h100_dgx_send_recv.csv", gpus=2, per_node=1, operation="send_recv")
+    return float((sizes / seconds)[-5:].mean() / 1e9)
 
 
 def _frontier(activity: float) -> float:
@@ -68,5 +96,56 @@ CHECKS = (
         0.05,
         needs=("server_power.csv", "gpu_power_seren.csv"),
         seen=True,
+    ),
+    Check("Counts of SuperPOD B200, of 36", "counts", fabric.source("b200"), 36, lambda: _counts("b200"), 0),
+    Check("Counts of SuperPOD B300, of 30", "counts", fabric.source("b300"), 30, lambda: _counts("b300"), 0),
+    Check(
+        "Counts of SuperPOD B300 XDR, of 30",
+        "counts",
+        fabric.source("b300-xdr"),
+        30,
+        lambda: _counts("b300-xdr"),
+        0.1,
+        note="rows of 288 and 576 nodes print 18 and 36 spines; 16 and 32 carry all of their cables",
+    ),
+    Check(
+        "All-reduce of 8 H100s: mean error",
+        "share",
+        VIDUR,
+        0.0,
+        lambda: _inside("h100-sxm"),
+        0.06,
+        needs=("h100_dgx_all_reduce.csv",),
+        seen=True,
+    ),
+    Check(
+        "All-reduce of 8 A100s: mean error",
+        "share",
+        VIDUR,
+        0.0,
+        lambda: _inside("a100-80"),
+        0.13,
+        needs=("a100_dgx_all_reduce.csv",),
+        seen=True,
+    ),
+    Check(
+        "Rate between nodes of H100s",
+        "GB/s",
+        VIDUR,
+        _rate,
+        lambda: collectives.network("h100-sxm").bytes_s / 1e9,
+        0.05,
+        needs=("h100_dgx_send_recv.csv",),
+        seen=True,
+    ),
+    Check(
+        "64 MiB all-reduce of 16 A100s in two nodes",
+        "ms",
+        VIDUR,
+        lambda: _largest(8)[0],
+        lambda: _largest(8)[1],
+        0.25,
+        needs=("a100_dgx_all_reduce.csv",),
+        note="a ring over four network cards a node, fitted on 2 and on 2×4 GPUs; the hierarchical way would be half",
     ),
 )
