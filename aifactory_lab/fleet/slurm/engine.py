@@ -59,7 +59,7 @@ class Slurm:
             raise FleetError(msg, mend="aifactory fleet up")
         self.reason, self.conf = reason, found.conf
         self.folder = root(folder) / "jobs" / "slurm"
-        self.pretend = found.private and bool((kept := Places(folder).load()) and kept["layout"].pretend)
+        self.pretend = pretends(found.conf)
         self._orders: dict[str, Order | None] = {}
 
     def check(self, order: Order) -> None:
@@ -175,9 +175,7 @@ class Slurm:
     def _past(self, runs: list[Run]) -> dict[str, Any]:
         run, state = runs[-1], standing.after(runs) or "CANCELLED"
         starts = call_files.attempts(self.folder, run.id)
-        return listing.row(
-            run, state, self._order(run.id), starts, attempts=sum(one.started is not None for one in runs)
-        )
+        return listing.row(run, state, self._order(run.id), starts, attempts=listing.counted(runs))
 
     def _order(self, job_id: str) -> Order | None:
         """Return the order that is kept beside a job; None for jobs that were not sent from here."""
@@ -185,3 +183,9 @@ class Slurm:
             path = order_file(self.folder, job_id)
             self._orders[job_id] = Order.load(path) if path.exists() else None
         return self._orders[job_id]
+
+
+def pretends(conf: Path | None) -> bool:
+    """Return whether a configuration is that of a private Slurm with pretend GPUs."""
+    kept = Places(conf.parent.parent).load() if conf else {}
+    return bool(kept) and bool(kept["layout"].pretend)

@@ -83,3 +83,8 @@ def count(run: Run) -> int:
     """Return how often a job that the controller knows was started."""
     started = run.running or (run.ended is not None and run.started is not None)
     return run.restarts + int(started)
+
+
+def counted(attempts: Sequence[Run]) -> int:
+    """Return how often a job was started, by the books: they may miss when, of one that soon went back."""
+    return sum(run.started is not None or run.word in {"REQUEUED", "PREEMPTED", "NODE_FAIL"} for run in attempts)
