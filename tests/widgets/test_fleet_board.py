@@ -136,7 +136,7 @@ def test_a_page_shows_who_uses_who_borrows_and_why_jobs_wait(browser, tmp_path, 
         words = page.text(".af-jobs")
         for part in ("slurm", "pretend GPUs", "for this test", "501", "ask for 1,004 GPUs", "6 of 4", "2 borrowed"):
             assert part in words
-        for part in ("501 waiting", "waits again", "job 100 waits: vision uses all of its 4 GPUs", "QOSGrpGRES"):
+        for part in ("501 waiting", "waits again", "vision uses all of its 4 GPUs, and nlp borrows 2", "QOSGrpGRES"):
             assert part in words
         assert "and 441 more jobs" in words
         assert page.tab.locator(".af-cell").count() == 8

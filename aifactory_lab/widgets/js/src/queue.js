@@ -66,8 +66,7 @@ function lasts(part, row, now) {
 
 /** The engine's sentence without the name of the job, which stands in the same row. */
 export function reasonOf({ id, why: sentence }) {
-  const rest = sentence.startsWith(`job ${id} `) ? sentence.replace(/^job \S+ (\(.*?\) )?waits( again)?( because|:|,| for) /, (_all, _name, _again, how) => (how === " for" ? "for " : "")) : sentence;
-  return rest.charAt(0).toUpperCase() + rest.slice(1);
+  return sentence.startsWith(`job ${id} `) ? sentence.replace(/^job \S+ (\(.*?\) )?waits( again)?( because|:|,| for) /, (_all, _name, _again, how) => (how === " for" ? "for " : "")) : sentence;
 }
 
 function why(part, row) {

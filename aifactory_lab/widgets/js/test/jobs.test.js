@@ -105,8 +105,8 @@ test("no GPUs and no quota are said, not shown as zeros of something", () => {
 test("a sentence does not repeat the name that stands beside it", () => {
   const of = (why) => reasonOf({ id: "15", why });
   assert.equal(of("job 15 (train-4) waits again: 0 of 8 GPUs are free"), "0 of 8 GPUs are free");
-  assert.equal(of("job 15 waits for 2 GPUs; 1 is free"), "For 2 GPUs; 1 is free");
-  assert.equal(of("job 15 waits, it is not its turn"), "It is not its turn");
-  assert.equal(of("there is no job 15"), "There is no job 15");
+  assert.equal(of("job 15 waits for 2 GPUs; 1 is free"), "for 2 GPUs; 1 is free");
+  assert.equal(of("job 15 waits, it is not its turn"), "it is not its turn");
+  assert.equal(of("there is no job 15"), "there is no job 15");
   assert.deepEqual([0, 0.0906, 9.876, 1234.5].map(hoursOf), ["0.00", "0.09", "9.88", "1,235"]);
 });
