@@ -28,7 +28,7 @@ from aifactory_lab.fleet.private.places import Places, free_ports
 State = Literal["up", "broken", "down"]
 ANSWER_SECONDS = 60.0  # that a daemon may take on a busy machine; about 1 s on an idle one
 REQUEUE_SECONDS = 30.0
-TELLING = re.compile(r"fatal|error", re.IGNORECASE)
+TELLING = (re.compile("fatal", re.IGNORECASE), re.compile("error", re.IGNORECASE), re.compile(""))  # best first
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,8 @@ def _spawn(places: Places, daemon: Daemon) -> None:
     run = Path(places.load()["run"])
     told = programs.environment(places.conf, run / "mariadb.sock")
     log = places.log(daemon.name)
+    if log.exists():
+        log.replace(log.with_suffix(".log.old"))  # no log grows for ever, and what it says is of this start
     processes.spawn(daemon.command, folder=places.folder, pid_file=places.pid(daemon.name), log=log, environment=told)
 
 
@@ -214,8 +216,9 @@ def _await(places: Places, daemon: Daemon) -> None:
 
 def _telling(log: Path) -> str:
     """Return the line of a log that most likely says why."""
-    lines = log.read_text(errors="replace").splitlines()[-50:] if log.exists() else []
-    return next((line for line in reversed(lines) if TELLING.search(line)), lines[-1] if lines else "its log is empty")
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    found = (line for telling in TELLING for line in reversed(lines) if telling.search(line))
+    return next(found, "its log is empty")
 
 
 def _put_back(places: Places, run: Path) -> None:

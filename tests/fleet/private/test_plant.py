@@ -10,6 +10,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -58,9 +59,9 @@ def until(true, what: str):
 
 def remembered(plant, job: str) -> None:
     """Change a job, and wait until slurmctld has written that down, which it does every few seconds."""
-    memory = Places(plant.folder).state / "job_state"
-    ask(plant, "scontrol", "update", f"jobid={job}", "comment=remember")
-    until(lambda: memory.exists() and b"remember" in memory.read_bytes(), "slurmctld keeps no state")
+    memory, word = Places(plant.folder).state / "job_state", f"remember{time.time_ns()}"
+    ask(plant, "scontrol", "update", f"jobid={job}", f"comment={word}")
+    until(lambda: memory.exists() and word.encode() in memory.read_bytes(), "slurmctld keeps no state")
 
 
 def ours(folder: Path) -> list[psutil.Process]:
@@ -158,19 +159,37 @@ def test_what_was_killed_is_repaired_and_its_jobs_are_known(plant, folder):
         assert states(plant, runs, waits) == {runs: "RUNNING", waits: "PENDING"}
     accounted = until(lambda: ask(plant, "sacct", "-n", "-X", "-P", "-j", runs, "-o", "JobID,State"), "no accounts")
     assert accounted == f"{runs}|RUNNING"
-    assert states(plant)  # for the next test: both are still there
+
+
+def test_after_a_power_cut_the_queue_is_there(plant, folder):
+    """Every process is gone at once, and with the reboot what lay in /tmp."""
+    job = send(plant, "sleep 600", "-w", "n2")
+    until(lambda: states(plant, job) == {job: "RUNNING"}, "no job runs")
+    remembered(plant, job)
+    before = {name: state for name, state in states(plant).items() if state in {"PENDING", "RUNNING"}}
+    jobs_left = processes.jobs_left(plant.conf)
+    for pid in [*private.status(folder).processes.values(), *(record.pid for record in jobs_left)]:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: private.status(folder).state == "down", "something lives on")
+    shutil.rmtree(Places(folder).load()["run"])
+    after = private.up(folder)
+    assert (after.state, after.ports) == ("up", plant.ports)
+    assert set(states(plant, *before)) == set(before)
+    assert set(states(plant, *before).values()) <= {"PENDING", "RUNNING"}
 
 
 def test_down_leaves_no_process_and_up_goes_on_with_the_queue(plant, folder):
-    busy = [job for job, state in states(plant).items() if state == "RUNNING"] or [send(plant, "sleep 600")]
+    busy = [send(plant, "sleep 600", "-w", "n2")]
     until(lambda: states(plant, *busy) == dict.fromkeys(busy, "RUNNING"), "no job runs")
     down = private.down(folder)
     assert (down.state, ours(folder)) == ("down", [])
     assert private.down(folder) == down
-    again = private.up(folder)
-    assert again.ports == plant.ports
+    with ThreadPoolExecutor() as pool:  # whoever comes second finds it up
+        one, other = pool.map(private.up, [folder, folder])
+    assert one == other == private.status(folder)
+    assert one.ports == plant.ports
     assert set(states(plant, *busy).values()) <= {"PENDING", "RUNNING"}  # Slurm waits 10 s before it starts one again
-    assert "Restarts=1" in ask(plant, "scontrol", "show", "job", busy[0])
+    assert "Restarts=1 " in ask(plant, "scontrol", "show", "job", busy[0])
     ask(plant, "scancel", *states(plant))
 
 
