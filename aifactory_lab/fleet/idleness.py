@@ -56,15 +56,22 @@ class Idleness:
         Returns by job's id how busy its GPUs are; what it does not name is not judged.
     patience
         Seconds.
+
+    Attributes
+    ----------
+    judged
+        The jobs of the last look that could be judged.
     """
 
     def __init__(self, busy: Busy, patience: float = PATIENCE) -> None:
         self._busy, self._patience = busy, patience
         self._since: dict[str, float] = {}
+        self.judged: frozenset[str] = frozenset()
 
     def observe(self, jobs: Rows, now: float) -> list[Idle]:
         """Look at the running jobs at a moment (seconds since the epoch); return those that were idle for long."""
         readings = self._busy(jobs, now)
+        self.judged = frozenset(readings)
         quiet = [job for job, reading in readings.items() if reading.percent < BUSY_PERCENT]
         self._since = {job: self._since.get(job, now) for job in quiet}
         devices = {job["id"]: tuple(job["devices"] or ()) for job in jobs}

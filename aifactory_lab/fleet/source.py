@@ -22,7 +22,7 @@ from aifactory_lab.fleet.engines import Engine
 from aifactory_lab.fleet.idleness import PATIENCE, Idleness, measured
 from aifactory_lab.fleet.timeline import Timeline
 from aifactory_lab.telemetry.metrics import FLEET
-from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Snapshot
+from aifactory_lab.telemetry.readings import Entity, Facts, Layout, Snapshot, State
 from aifactory_lab.telemetry.sources import Source, here
 
 REST, MOST_REST = 20.0, 4.0  # times as long as the answers took, and seconds at most: a scheduler has other work
@@ -155,14 +155,17 @@ class FleetSource(Source):
         if layout != self.layout:
             self.layout = layout
         snapshot = Snapshot.blank(self.layout, time=answers.time)
-        sums = account.totals(answers)
+        sums, idle = account.totals(answers), self._watched.idle if self._watched is not None else {}
         rows = {row["project"]: row for row in answers.projects.iter_rows(named=True)}
-        snapshot.put(
-            self.layout.entities[0].id, **_readings(sums["used"], sums["asked"], sums["running"], sums["waiting"])
-        )
-        for entity in self.layout.entities[1:]:
-            row = rows[entity.path[-1]]
-            snapshot.put(entity.id, **_readings(row["used"], row["waiting"], row["running"], row["pending"]))
+        spare = sum(idle.values()) if idle else None
+        told: list[int | None]
+        for entity in self.layout.entities:
+            if entity.kind == "fleet":
+                told = [sums["used"], sums["asked"], sums["running"], sums["waiting"], spare]
+            else:
+                row = rows[entity.path[-1]]
+                told = [row["used"], row["waiting"], row["running"], row["pending"], idle.get(row["project"])]
+            snapshot.put(entity.id, **_readings(told))
         return snapshot
 
 
@@ -174,6 +177,7 @@ class _Watched:
         self._timeline = Timeline()
         self._busy = measured(engine.folder, pretend=engine.pretend)
         self._idleness = Idleness(self._busy, patience)
+        self.idle: dict[str, int] = {}  # by project, of those whose jobs could be judged
         self._usage: pl.DataFrame | None = None
         self._reasons: dict[str, str] = {}
         self._asked = self._explained = -SLOW_SECONDS
@@ -193,6 +197,11 @@ class _Watched:
         self._timeline.observe(answers.jobs, answers.time)
         running = answers.jobs.filter(pl.col("state") == "RUNNING").to_dicts()
         idle = self._idleness.observe(running, answers.time)
+        gpus = {row["id"]: (row["project"], row["gpus"] or 0) for row in running}
+        self.idle = {gpus[job][0]: 0 for job in self._idleness.judged}
+        for one in idle:
+            project, count = gpus[one.job]
+            self.idle[project] += count
         return account.told(self.engine, answers, self._timeline.spans(), self._why(answers.jobs), idle)
 
     def close(self) -> None:
@@ -209,8 +218,10 @@ class _Watched:
         return self._reasons
 
 
-def _readings(used: int, asked: int, running: int, waiting: int) -> dict[str, float]:
-    return dict(zip(FLEET, map(float, (used or 0, asked or 0, running or 0, waiting or 0)), strict=True))
+def _readings(told: list[int | None]) -> dict[str, float | State]:
+    """Return readings; what nobody could tell is unsupported, not zero."""
+    values = zip(FLEET, told, strict=True)
+    return {name: State.UNSUPPORTED if value is None else float(value) for name, value in values}
 
 
 def _layout(engine: Engine | None, projects: tuple[str, ...]) -> Layout:

@@ -1,4 +1,4 @@
-"""Alerts with hysteresis: hot, throttled, ECC, Xid, lost, memory full, silent, an SLO that burns.
+"""Alerts with hysteresis: hot, throttled, ECC, Xid, lost, memory full, silent, GPUs held idle, an SLO that burns.
 
 An alert is raised after its rule held for some samples and cleared only when the reading is well on the good side
 again, so that a value at the threshold does not ring twice a second. Who shows or forwards alerts is not known

@@ -111,6 +111,7 @@ _ALL = (
     Metric("gpus_asked", "GPUs asked for by jobs that wait", ""),
     Metric("jobs_running", "jobs that run", ""),
     Metric("jobs_waiting", "jobs that wait", ""),
+    Metric("gpus_idle", "GPUs held that do nothing", ""),
     # stations of the factory
     Metric("rate", "made", "/s", "rate"),
     Metric("made", "made so far", "", "counter"),
@@ -130,6 +131,6 @@ def _between(first: str, last: str) -> tuple[str, ...]:
 GPU = _between("busy", "dram_active")
 HOST = ("busy", "memory_used", "memory_total", "power", "energy", "temperature", *_between("load", "network_tx"))
 SERVICE = _between("requests_rate", "good_share")
-FLEET = _between("gpus_used", "jobs_waiting")
+FLEET = _between("gpus_used", "gpus_idle")
 STATION = ("rate", "made", "active", "waiting", "seconds", "joules", "floor_share")
 TRAINING = ("loss", "bits_per_byte", "tokens_rate", "mfu", "learning_rate", "progress", "eta", "steps", "tokens")

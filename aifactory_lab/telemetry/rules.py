@@ -42,6 +42,14 @@ def _burn(snapshot: Snapshot, metric: str) -> Column | None:
     return None if share is None else np.asarray((1.0 - share / 100.0) / (1.0 - SLO_TARGET))
 
 
+def _projects(snapshot: Snapshot, metric: str) -> Column | None:
+    """Return a column of the projects alone: the fleet's own is their sum."""
+    if metric not in snapshot.layout.columns:
+        return None
+    own = [entity.kind == "project" for entity in snapshot.layout.entities]
+    return np.where(np.array(own, dtype=bool), snapshot.column(metric), np.nan)
+
+
 @dataclass(frozen=True)
 class Rule:
     """One kind of alert; NaN is neither raised nor cleared.
@@ -108,6 +116,7 @@ RULES = (
         unit=" %",
     ),
     Rule("throttled", "throttle", "slows down to protect itself", "warning", hold=3, calm=15, mask=THROTTLED),
+    Rule("idle", "gpus_idle", "holds GPUs that do nothing", "warning", column=_projects),
     Rule("ecc", "ecc_uncorrected", "has uncorrected memory errors", "critical"),
     Rule("xid", "xid", "reported an Xid error", "critical"),
     Rule(

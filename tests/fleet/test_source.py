@@ -12,6 +12,7 @@ from aifactory_lab.fleet import Fleet, folders
 from aifactory_lab.fleet import source as room
 from aifactory_lab.fleet.idleness import Gpus, Idleness, Processes, Reading, measured
 from aifactory_lab.fleet.source import FleetSource
+from aifactory_lab.telemetry.alerts import Alerts
 from tests.fleet.scripted import busy_plant, job
 from tests.telemetry.conftest import make_driver  # noqa: F401 - a fixture
 
@@ -21,7 +22,9 @@ def test_readings_are_of_the_whole_and_of_each_project(tmp_path):
         snapshot = source.sample()
         whole, nlp, vision = sorted(source.layout.entities, key=lambda one: (one.kind, one.path))
         assert (whole.kind, nlp.path[-1], vision.path[-1]) == ("fleet", "nlp", "vision")
-        assert [str(snapshot.reading(whole.id, name)) for name in source.layout.metrics] == ["8", "1,004", "3", "501"]
+        told = [str(snapshot.reading(whole.id, name)) for name in source.layout.metrics]
+        assert told == ["8", "1,004", "3", "501", "unsupported"]
+        assert str(snapshot.reading(vision.id, "gpus_idle")) == "unsupported", "jobs run elsewhere: nobody can tell"
         assert str(snapshot.reading(vision.id, "gpus_used")) == "6"
         assert source.words()["totals"]["waiting"] == 501
         assert source.facts()[whole.id].details["name"] == "slurm"
@@ -67,7 +70,7 @@ def test_no_fleet_is_no_error_and_starts_none(tmp_path, monkeypatch):
     monkeypatch.setenv(folders.VARIABLE, str(tmp_path / "nobody's"))
     with FleetSource() as source:
         assert source.key == "fleet"
-        assert source.sample().values.shape == (0, 4)
+        assert source.sample().values.shape == (0, 5)
         assert source.words() == {}
     assert not (tmp_path / "nobody's").exists(), "looking leaves nothing behind"
 
@@ -148,3 +151,17 @@ def test_real_gpus_are_asked_of_their_driver(tmp_path, make_driver, started):  #
     look.close()
     assert {name: reading.percent for name, reading in readings.items()} == {"1": 0.0, "2": 87.0}
     assert isinstance(measured(tmp_path, pretend=True), Processes), "a pretend GPU has nothing to measure"
+
+
+def test_gpus_held_for_nothing_are_an_alert_of_their_project_that_passes(tmp_path, monkeypatch):
+    busy = {"1": Reading(80.0, "GPU"), "3": Reading(0.0, "GPU")}
+    monkeypatch.setattr(Processes, "__call__", lambda *_: dict(busy))
+    monkeypatch.setattr(room, "REST", 0.0)
+    alerts = Alerts()
+    with FleetSource(busy_plant(tmp_path), patience=0.0) as source:
+        alerts.observe("fleet", source.sample())
+        assert [(alert.entity.split("/")[-1], alert.severity) for alert in alerts.active] == [("nlp", "warning")]
+        assert "holds GPUs that do nothing: 2" in alerts.active[0].text
+        busy["3"] = Reading(55.0, "GPU")
+        alerts.observe("fleet", source.sample())
+        assert alerts.active == []
