@@ -23,6 +23,7 @@ Whole = NDArray[np.int64]
 Ids = NDArray[np.int32]
 ROUND_ROBIN, LEAST_LOADED, PREFIX = range(3)
 NOBODY = -1
+MANY = 2**62
 # As SGLang's router decides (cache_aware): to the replica that holds most of a prompt if that is more than a share of
 # it, to the one with the emptiest cache if not, and to the least loaded one where the replicas' loads are far apart.
 MATCHED, APART, TIMES = 0.3, 64, 1.5
@@ -69,9 +70,13 @@ class Found(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where the replicas stand, by replica; `ends` and `who` are heaps by the step in which a sequence ends."""
+    """Where the replicas stand, by replica: `clock` is the end of what each has done, `due` when it will do more.
+
+    `ends` and `who` are heaps by the step in which a sequence ends; `head`, `tail` and `behind` are queues.
+    """
 
     clock: Reals
+    due: Reals
     step: Whole
     batch: Whole
     context: Whole
@@ -173,44 +178,31 @@ def _admit(state: State, steps: Steps, cache: Cache, requests: Requests, found: 
     request = state.head[replica]
     state.head[replica] = state.behind[request]
     state.waiting[replica] -= 1
-    isl, osl = requests.isl[request], requests.osl[request]
+    isl = requests.isl[request]
     if cache.room > 0:
         hits = _matched(cache, requests, replica, request) * requests.block_tokens
         found.cached[request] = min(hits, isl - 1)  # the last token is always read: it gives the first answer
         _touch(cache, requests, replica, request)
     fresh = isl - found.cached[request]
     seconds = fresh * (steps.prefill + steps.attention * (found.cached[request] + fresh / 2.0))
-    state.clock[replica] += seconds
+    state.clock[replica] = max(state.clock[replica], requests.times[request]) + seconds
     state.prefilled[replica] += seconds
     found.first[request] = state.clock[replica]
-    if osl == 1:
-        found.last[request] = state.clock[replica]
-        return
-    _push(state.ends[replica], state.who[replica], state.batch[replica], state.step[replica] + osl - 1, request)
+    _push(
+        state.ends[replica],
+        state.who[replica],
+        state.batch[replica],
+        state.step[replica] + requests.osl[request] - 1,
+        request,
+    )
     state.batch[replica] += 1
     state.context[replica] += isl + 1
-    state.reserved[replica] += isl + osl
+    state.reserved[replica] += isl + requests.osl[request]
 
 
 @compiled
-def _decode(state: State, steps: Steps, requests: Requests, found: Found, replica: int, until: float) -> None:
-    """Decode to the next end, or to the first step that ends at `until` or later."""
-    batch, context = state.batch[replica], state.context[replica]
-    costs = (steps.reading[batch], steps.growth, steps.compute[batch], steps.lost[batch])
-    count, clock = state.ends[replica, 0] - state.step[replica], state.clock[replica]
-    if clock + span(count, batch, context, *costs) >= until:
-        low = 0  # after `low` steps it is too early, after `count` it is not
-        while count - low > 1:
-            middle = (low + count) // 2
-            if clock + span(middle, batch, context, *costs) >= until:
-                count = middle
-            else:
-                low = middle
-    seconds = span(count, batch, context, *costs)
-    state.clock[replica] += seconds
-    state.decoded[replica] += seconds
-    state.step[replica] += count
-    state.context[replica] += count * batch
+def _release(state: State, requests: Requests, found: Found, replica: int) -> None:
+    """Let those go whose last token has been written."""
     while state.batch[replica] > 0 and state.ends[replica, 0] == state.step[replica]:
         request = _pop(state.ends[replica], state.who[replica], state.batch[replica])
         tokens = requests.isl[request] + requests.osl[request]
@@ -221,20 +213,56 @@ def _decode(state: State, steps: Steps, requests: Requests, found: Found, replic
 
 
 @compiled
+def _decode(state: State, steps: Steps, replica: int, wanted: float, until: float) -> bool:
+    """Decode to the next end, or to the first step that ends at `wanted` or later; unless that is after `until`."""
+    batch, context, clock = state.batch[replica], state.context[replica], state.clock[replica]
+    costs = (steps.reading[batch], steps.growth, steps.compute[batch], steps.lost[batch])
+    count = state.ends[replica, 0] - state.step[replica]
+    if clock + span(count, batch, context, *costs) >= wanted:
+        low = 0  # after `low` steps it is too early, after `count` it is not
+        while count - low > 1:
+            middle = (low + count) // 2
+            if clock + span(middle, batch, context, *costs) >= wanted:
+                count = middle
+            else:
+                low = middle
+    seconds = span(count, batch, context, *costs)
+    state.due[replica] = clock + seconds
+    if clock + seconds > until:
+        return False
+    state.clock[replica] += seconds
+    state.decoded[replica] += seconds
+    state.step[replica] += count
+    state.context[replica] += count * batch
+    return True
+
+
+@compiled
 def _advance(
     state: State, steps: Steps, cache: Cache, requests: Requests, found: Found, replica: int, until: float
 ) -> None:
-    """Let a replica work until it has nothing to do, or a step has ended at `until` or later."""
-    while state.clock[replica] < until:
-        request = state.head[replica]
+    """Let a replica do everything that ends until then, and admit whom it can before; `due` is when it will do more."""
+    while True:
+        state.due[replica] = state.clock[replica]
+        if state.clock[replica] > until:  # in the midst of a prompt
+            return
+        _release(state, requests, found, replica)
+        request, wanted = state.head[replica], np.inf
         if request >= 0 and state.batch[replica] < steps.most:
             tokens = requests.isl[request] + requests.osl[request]
             if state.reserved[replica] + tokens <= steps.capacity:
-                _admit(state, steps, cache, requests, found, replica)
-                continue
+                wanted = requests.times[request]
+                if state.batch[replica] == 0 or state.clock[replica] >= wanted:
+                    state.due[replica] = max(state.clock[replica], wanted)
+                    if state.due[replica] >= until:
+                        return
+                    _admit(state, steps, cache, requests, found, replica)
+                    continue
         if state.batch[replica] == 0:
+            state.due[replica] = np.inf
             return
-        _decode(state, steps, requests, found, replica, until)
+        if not _decode(state, steps, replica, wanted, until):
+            return
 
 
 @compiled
@@ -242,20 +270,31 @@ def _chosen(
     state: State, steps: Steps, cache: Cache, requests: Requests, found: Found, policy: int, turn: int, request: int
 ) -> int:
     """Return the replica that a request is sent to."""
-    replicas = len(state.clock)
+    replicas, now = len(state.clock), requests.times[request]
     if policy == ROUND_ROBIN:
-        _advance(state, steps, cache, requests, found, turn % replicas, requests.times[request])
+        _advance(state, steps, cache, requests, found, turn % replicas, now)
         return turn % replicas
+    least, lightest, heaviest = 0, MANY, 0
     for replica in range(replicas):
-        _advance(state, steps, cache, requests, found, replica, requests.times[request])
-    load = state.batch + state.waiting
-    least = int(load.argmin())
-    if policy == LEAST_LOADED or (load.max() - load[least] > APART and load.max() > TIMES * load[least]):
+        if state.due[replica] <= now:
+            _advance(state, steps, cache, requests, found, replica, now)
+        load = state.batch[replica] + state.waiting[replica]
+        heaviest = max(heaviest, load)
+        if load < lightest:
+            least, lightest = replica, load
+    if policy == LEAST_LOADED or (heaviest - lightest > APART and heaviest > TIMES * lightest):
         return least
+    return _nearest(state, cache, requests, request, least)
+
+
+@compiled
+def _nearest(state: State, cache: Cache, requests: Requests, request: int, least: int) -> int:
+    """Return the replica that holds most of a prompt, or the one with the emptiest cache if that is little."""
     best, most, emptiest = least, _matched(cache, requests, least, request), least
-    for replica in range(replicas):
+    for replica in range(len(state.clock)):
         matched = _matched(cache, requests, replica, request)
-        if matched > most or (matched == most and load[replica] < load[best]):
+        lighter = state.batch[replica] + state.waiting[replica] < state.batch[best] + state.waiting[best]
+        if matched > most or (matched == most and lighter):
             best, most = replica, matched
         if cache.held[replica] < cache.held[emptiest]:
             emptiest = replica
@@ -265,7 +304,7 @@ def _chosen(
 
 @compiled
 def run(state: State, steps: Steps, cache: Cache, requests: Requests, found: Found, policy: int, until: float) -> None:
-    """Serve the trace; what has not ended at `until` keeps NaN as its last token's time, if a step ends later."""
+    """Serve the trace; what has not ended at `until` keeps NaN as its last token's time."""
     turn = 0
     for request in range(len(requests.times)):
         found.first[request] = found.last[request] = np.nan
@@ -280,22 +319,22 @@ def run(state: State, steps: Steps, cache: Cache, requests: Requests, found: Fou
         found.replica[request] = replica
         if state.head[replica] < 0:
             state.head[replica] = request
+            state.due[replica] = requests.times[request]
         else:
             state.behind[state.tail[replica]] = request
         state.tail[replica] = request
         state.waiting[replica] += 1
-        state.clock[replica] = max(state.clock[replica], requests.times[request])
-    for replica in range(state.clock.shape[0]):
+    for replica in range(len(state.clock)):
         _advance(state, steps, cache, requests, found, replica, until)
 
 
 def idle(replicas: int, most: int, requests: int) -> State:
     """Return replicas at second 0 with nothing to do."""
-    clock, prefilled, decoded = (np.zeros(replicas) for _ in range(3))
+    clock, due, prefilled, decoded = (np.zeros(replicas) for _ in range(4))
     step, batch, context, reserved, waiting = (np.zeros(replicas, np.int64) for _ in range(5))
     head, tail, behind = (np.full(count, NOBODY, np.int64) for count in (replicas, replicas, requests))
     ends, who = (np.zeros((replicas, most + 1), np.int64) for _ in range(2))
-    return State(clock, step, batch, context, reserved, waiting, head, tail, behind, ends, who, prefilled, decoded)
+    return State(clock, due, step, batch, context, reserved, waiting, head, tail, behind, ends, who, prefilled, decoded)
 
 
 def empty(replicas: int, blocks: int, room: int) -> Cache:

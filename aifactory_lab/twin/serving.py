@@ -230,7 +230,9 @@ def simulate(
     requests = kernel.Requests(
         arrived.times, arrived.isl, arrived.osl, arrived.blocks, arrived.starts, arrived.block_tokens
     )
-    reading, compute, lost = (np.ascontiguousarray(one) for one in (steps.reading, steps.compute, steps.lost))
+    reading, compute, lost = (
+        np.require(one, np.float64, ["C", "W"]) for one in (steps.reading, steps.compute, steps.lost)
+    )
     each = (float(steps.growth), float(steps.prefill), float(steps.attention))
     costs = kernel.Steps(reading, compute, lost, *each, steps.most, int(steps.capacity), int(longest_queue))
     found, state = _run(requests, costs, replicas, cache_tokens, ROUTING[routing], float(until))

@@ -84,7 +84,7 @@ class Trace:
         TwinError
             If there is no request, time runs backwards, or a value cannot be; the message names it.
         """
-        when = np.ascontiguousarray(times, np.float64)
+        when = np.require(times, np.float64, ["C", "W"])
         if when.ndim != 1 or not len(when):
             msg = f"the trace is empty: its times have the shape {when.shape}"
             raise TwinError(msg, mend="Trace.of([0.0, 0.5], isl=100, osl=10)")
@@ -187,7 +187,7 @@ def _tokens(value: ArrayLike, count: int, name: str) -> NDArray[np.int64]:
     if len(wrong):
         msg = f"request {wrong[0]} has {name}={found[wrong[0]]!r}: tokens are whole numbers from 1"
         raise TwinError(msg, mend=f"{name}=max(1, tokens)")
-    return np.ascontiguousarray(found, np.int64)
+    return np.require(found, np.int64, ["C", "W"])  # a read-only view would be compiled for anew
 
 
 def _blocks(blocks: Sequence[Sequence[int]] | None, count: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

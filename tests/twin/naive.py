@@ -9,11 +9,11 @@ class Replica:
 
     def __init__(self, steps, room):
         self.steps, self.room = steps, room
-        self.clock, self.waiting, self.running, self.cache = 0.0, [], [], OrderedDict()
+        self.clock, self.waiting, self.running, self.cache, self.sent = 0.0, [], [], OrderedDict(), []
 
-    @property
-    def load(self):
-        return len(self.waiting) + len(self.running)
+    def load(self, now):
+        """Requests that were sent here and have not ended by now; the step that is under way is not yet over."""
+        return sum(not one["last"] <= now for one in self.sent)
 
     def matched(self, blocks):
         return next((place for place, block in enumerate(blocks) if block not in self.cache), len(blocks))
@@ -70,11 +70,12 @@ def choose(fleet, routing, turn, request):
         return chosen
     for replica in fleet:
         replica.advance(request["time"])
-    least = min(fleet, key=lambda one: one.load)
-    most = max(one.load for one in fleet)
-    if routing == "least-loaded" or (most - least.load > 64 and most > 1.5 * least.load):
+    now = request["time"]
+    least = min(fleet, key=lambda one: one.load(now))
+    lightest, most = least.load(now), max(one.load(now) for one in fleet)
+    if routing == "least-loaded" or (most - lightest > 64 and most > 1.5 * lightest):
         return least
-    best = min(fleet, key=lambda one: (-one.matched(request["blocks"]), one.load, one is not least))
+    best = min(fleet, key=lambda one: (-one.matched(request["blocks"]), one.load(now), one is not least))
     emptiest = min(fleet, key=lambda one: (len(one.cache), one is not least))
     return best if best.matched(request["blocks"]) > 0.3 * len(request["blocks"]) else emptiest
 
@@ -94,9 +95,10 @@ def simulate(trace, steps, replicas=1, routing="round-robin", cache_tokens=0, lo
         turn += 1
         if len(replica.waiting) >= longest_queue:
             continue
-        if not replica.load:
+        if not replica.waiting and not replica.running:
             replica.clock = max(replica.clock, time)
         replica.waiting.append(request)
+        replica.sent.append(request)
     for replica in fleet:
         replica.advance(math.inf)
     return requests
