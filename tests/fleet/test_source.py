@@ -1,10 +1,12 @@
 """The fleet as a source: one thread asks for all who look, and it finds a fleet that comes later."""
 
 import os
+import re
 import subprocess
 import sys
 import time
 
+import httpx
 import pytest
 
 from aifactory_lab.errors import TelemetryError
@@ -13,6 +15,9 @@ from aifactory_lab.fleet import source as room
 from aifactory_lab.fleet.idleness import Gpus, Idleness, Processes, Reading, measured
 from aifactory_lab.fleet.source import FleetSource
 from aifactory_lab.telemetry.alerts import Alerts
+from aifactory_lab.telemetry.prometheus.exporter import export
+from aifactory_lab.telemetry.prometheus.source import PrometheusSource
+from aifactory_lab.telemetry.sampler import watch
 from tests.fleet.scripted import busy_plant, job
 from tests.telemetry.conftest import make_driver  # noqa: F401 - a fixture
 
@@ -165,3 +170,18 @@ def test_gpus_held_for_nothing_are_an_alert_of_their_project_that_passes(tmp_pat
         busy["3"] = Reading(55.0, "GPU")
         alerts.observe("fleet", source.sample())
         assert alerts.active == []
+
+
+def test_a_fleet_is_told_to_prometheus_and_read_back(tmp_path):
+    engine = busy_plant(tmp_path)
+    with watch(FleetSource(engine)) as sampler, export(port=0, samplers=[sampler]) as exporter:
+        sampler.first()
+        text = httpx.get(exporter.url).raise_for_status().text
+        with PrometheusSource(exporter.url) as there:
+            snapshot = there.sample()
+    assert re.search(r'aifactory_project_gpus_used\{[^}]*project="vision"[^}]*\} 6', text)
+    found = {entity.path[-1]: entity for entity in snapshot.layout.entities}
+    assert {(entity.kind, name) for name, entity in found.items()} == {
+        *(("fleet", "the fleet"), ("project", "nlp"), ("project", "vision")),
+    }
+    assert str(snapshot.reading(found["the fleet"].id, "jobs_waiting")) == "501"
