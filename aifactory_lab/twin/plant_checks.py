@@ -163,4 +163,14 @@ CHECKS = (
         0.02,
         note="plausible at best: the cooling model is NOT VALIDATED",
     ),
+    Check(
+        "Mean temperature of a Kalos A100",
+        "°C",
+        ACME,
+        lambda: mean_of("gpu_temp_kalos.csv"),
+        lambda: float(cooling.gpu_celsius(mean_of("gpu_power_kalos.csv"))),
+        0.1,
+        needs=("gpu_temp_kalos.csv", "gpu_power_kalos.csv"),
+        note="by air, fitted on the other cluster, Seren",
+    ),
 )

@@ -70,7 +70,7 @@ def clock(gpu: Gpu, activity: ArrayLike, *, cap_watts: ArrayLike, exponent: floa
     if not (cap > rest).all():
         msg = f"cap_watts={cap_watts!r} is not above what an idle {gpu.name} draws, {rest:g} W"
         raise TwinError(msg, mend=f"cap_watts={gpu.tdp_watts / 2:g}")
-    dynamic = np.maximum((gpu.tdp_watts - rest) * busy, np.finfo(float).tiny)
+    dynamic = np.maximum((gpu.tdp_watts - rest) * busy, 1e-9)  # idle: any cap leaves the clock alone
     return np.asarray(np.clip(((cap - rest) / dynamic) ** (1 / exponent), LEAST_CLOCK, 1.0), np.float64)
 
 
