@@ -7,7 +7,6 @@ setting is as it is stands in the templates. This module starts nothing.
 True
 """
 
-import getpass
 import secrets
 import socket
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.fleet import folders
+from aifactory_lab.fleet.private import programs
 from aifactory_lab.fleet.private.layout import Layout
 from aifactory_lab.fleet.private.places import Places
 
@@ -29,7 +29,7 @@ def write(places: Places, layout: Layout, ports: dict[str, int], run: Path) -> N
     told = {
         "cluster": CLUSTER,
         "host": socket.gethostname().partition(".")[0],  # slurmdbd ends at once under any longer name
-        "user": getpass.getuser(),
+        "user": programs.user(),
         "ports": ports,
         "layout": layout,
         "run": run,

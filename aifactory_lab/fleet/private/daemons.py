@@ -14,7 +14,6 @@ This module describes; `plant` starts and stops.
 True
 """
 
-import getpass
 import re
 import socket
 from collections.abc import Callable, Mapping
@@ -128,7 +127,7 @@ def _tables(places: Places) -> None:
     """Make MariaDB's own tables, once, for the user who is at its socket and for nobody else."""
     if places.database.exists():
         return
-    user = getpass.getuser()
+    user = programs.user()
     with folder_aside(places.database) as aside:
         aside.chmod(0o700)
         wishes = [f"--datadir={aside}", f"--user={user}", f"--auth-root-socket-user={user}"]

@@ -13,6 +13,7 @@ a job of ours.) This module does not know what the jobs are.
 
 import fcntl
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,6 +151,8 @@ def down(folder: Path | str | None = None) -> Plant:
         _put_back(places, Path(kept["run"]))
         _stop(places, [daemon for wave in reversed(every) for daemon in wave])
         processes.stop(processes.jobs_left(places.conf), 5.0)
+        if not Path(kept["run"]).is_relative_to(places.folder):
+            shutil.rmtree(kept["run"], ignore_errors=True)
     return status(folder)
 
 
@@ -175,7 +178,7 @@ def _make_projects(places: Places, layout: Layout) -> None:
     from aifactory_lab.fleet.slurm import projects  # brings Polars
 
     for name, quota in layout.projects.items():
-        projects.make(name, quota=quota, conf=places.conf)
+        projects.make(name, quota=quota, users=[programs.user()], conf=places.conf)
 
 
 def _start(places: Places, every: list[list[Daemon]]) -> None:

@@ -8,6 +8,7 @@ program of Slurm with that plant's configuration; it does not know what it asks.
 """
 
 import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -43,6 +44,21 @@ def needed() -> None:
         sudo = "" if os.geteuid() == 0 else "sudo "
         install = f"{sudo}apt-get install -y --no-install-recommends {' '.join(wanting)}"
         raise FleetError(msg, mend=f"make system-deps  # or: {install}")
+
+
+def user() -> str:
+    """Return the name of who runs this, as the system knows it: the environment may still name who logged in.
+
+    Raises
+    ------
+    FleetError
+        If the system knows none, as in a container that was started with a bare number.
+    """
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError as error:
+        msg = f"user id {os.geteuid()} has no name on this machine, and Slurm asks for one"
+        raise FleetError(msg, mend="run it as a user whom `getent passwd` knows") from error
 
 
 def program(name: str) -> str:

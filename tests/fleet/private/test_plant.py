@@ -93,7 +93,7 @@ def plant(folder):
     run = Path(Places(folder).load()["run"])
     assert set(private.down(folder).processes.values()) == {None}
     assert ours(folder) == []
-    shutil.rmtree(run)
+    assert not run.exists()
 
 
 def test_it_is_up_says_what_it_is_and_stays_as_it_is(plant, folder):
@@ -284,7 +284,11 @@ def test_an_ordinary_user_has_one_too(newcomer):
         become = ["setpriv", f"--reuid={newcomer}", f"--regid={newcomer}", "--clear-groups"] if newcomer else []
         if newcomer:
             shutil.chown(home, newcomer, newcomer)
-        told = {"HOME": str(home), "USER": newcomer, "PATH": "/usr/bin:/bin"} if newcomer else dict(os.environ)
+            if subprocess.run(
+                [*become, sys.executable, "-c", ""], cwd=ROOT, capture_output=True, check=False
+            ).returncode:
+                pytest.skip(f"{sys.executable} is closed to other users of this machine: chmod o+x its folders")
+        told = {"HOME": str(home), "USER": "root", "PATH": "/usr/bin:/bin"} if newcomer else dict(os.environ)
         command = [*become, sys.executable, "-c", textwrap.dedent(code), str(home)]
         done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=240, check=False)
         assert done.stdout.split()[-2:] == ["up", "down"], done.stderr
