@@ -1,7 +1,7 @@
 """Pictures of a fleet: who uses and who borrows, when which job ran, which project has which GPU, GPU-hours.
 
-Frames go in as `fleet.Fleet` returns them, figures come out. A project has one colour in all figures that are given
-the same `colours`; what is borrowed is hatched.
+Frames go in as `fleet.Fleet` returns them, figures come out. A project has the same colour in all of them and on the
+boards; what is borrowed is hatched.
 
 >>> from aifactory_lab.fleet import frames
 >>> projects = frames.frame(frames.PROJECTS, [{"project": "vision", "quota": 4, "used": 6, "borrowed": 2}])
@@ -27,13 +27,24 @@ HATCH = {"fgcolor": "rgba(255,255,255,0.8)", "size": 7, "solidity": 0.35}
 MOST_ROWS = 40
 DRAWN = {"projects": "quota", "jobs": "timeline", "nodes": "nodes", "usage": "hours"}
 ROW = 22  # pixels
+# Okabe & Ito's that show on any ground, then from Paul Tol's "muted" (2021)
+PALETTE = (*COLOURS[:6], "#332288", "#999933", "#882255", "#44AA99")
+MAIN = 6
 Colours = Mapping[str, str]
 
 
 def colours(*told: pl.DataFrame) -> dict[str, str]:
-    """Return a colour for every project of some frames, by the alphabet."""
-    names = sorted({name for frame in told for name in frame["project"].drop_nulls()})
-    return {name: COLOURS[place % (len(COLOURS) - 1)] for place, name in enumerate(names)}
+    """Return a colour for every project of some frames: by its name, so that it is the same in the next figure.
+
+    Where two names would share one, the later in the alphabet takes the next that is free. The boards do the same.
+    """
+    found: dict[str, str] = {}
+    for name in sorted({name for frame in told for name in frame["project"].drop_nulls()}):
+        first = _place(name)
+        order = [*PALETTE[first:MAIN], *PALETTE[:first], *PALETTE[MAIN:]]
+        free = [colour for colour in order if colour not in found.values()]
+        found[name] = (free or order)[0]
+    return found
 
 
 def quota(projects: pl.DataFrame, *, colours: Colours | None = None) -> go.Figure:
@@ -200,6 +211,14 @@ def _edges(shades: list[str]) -> list[tuple[str, int]]:
 
 def _inks(given: Colours | None, frame: pl.DataFrame) -> dict[str, str]:
     return colours(frame) | dict(given or {})
+
+
+def _place(name: str) -> int:
+    """Return a place among the main colours that depends on the name alone, in every process."""
+    total = 0
+    for letter in name:
+        total = (total * 31 + ord(letter)) & 0xFFFFFFFF
+    return total % MAIN
 
 
 def _height(rows: int, each: int) -> int:

@@ -2,6 +2,7 @@
 
 import json
 
+import polars as pl
 import pytest
 
 from aifactory_lab.errors import DataError
@@ -103,6 +104,14 @@ def test_a_project_has_one_colour_in_all_pictures(plant):
         one for one in drawn(figures.timeline(plant.jobs(), colours=colours))["data"] if one["name"] == "vision"
     )
     assert bar["marker"]["color"][bar["y"].index("vision")] == line["marker"]["color"] == colours["vision"]
+    alone = figures.colours(plant.jobs().filter(pl.col("project") == "vision"))
+    assert alone == {"vision": "#56B4E9"}, "by its name: the same where others are missing, and on the boards"
+    assert colours == {"nlp": "#0072B2", **alone}
+
+
+def test_ten_projects_have_ten_colours():
+    frame = frames.frame(frames.PROJECTS, [{"project": f"team-{letter}"} for letter in "abcdefghij"])
+    assert len(set(figures.colours(frame).values())) == 10
 
 
 @pytest.mark.parametrize(("draw", "of"), [("quota", "projects"), ("timeline", "jobs"), ("hours", "usage")])

@@ -1,4 +1,4 @@
-// Projects and their colours: the same for a project everywhere on a board, whatever comes and goes.
+// Projects and their colours: the same for a project everywhere, whatever comes and goes.
 
 import { h, rebuild } from "./dom.js";
 import { lines } from "./palette.js";
@@ -7,12 +7,29 @@ import { lines } from "./palette.js";
 const MORE = { light: ["#332288", "#999933", "#882255", "#44AA99"], dark: ["#9A8FEA", "#C9C95E", "#DD6A9C", "#8ADBCE"] };
 const NOBODY = "#8C8C8C";
 
-/** Project → colour, by its place in the alphabet of all that are told of. */
+/**
+ * Project → colour, by its name, so that it stays the same while others come and go; where two names would share one,
+ * the later in the alphabet takes the next that is free. aifactory_lab/figures/fleet.py does the same.
+ */
 export function coloursOf(words, theme) {
   const names = [...words.projects.map(({ project }) => project), ...Object.values(words.jobs).map(({ project }) => project)];
   const known = [...new Set(names)].filter(Boolean).sort();
-  const palette = [...lines(theme).slice(0, -1), ...MORE[theme === "dark" ? "dark" : "light"]]; // the grey is nobody's
-  return new Map(known.map((name, i) => [name, palette[i % palette.length]]));
+  const main = lines(theme).slice(0, -1); // the grey is nobody's
+  const more = MORE[theme === "dark" ? "dark" : "light"];
+  const found = new Map();
+  for (const name of known) {
+    const first = placeOf(name) % main.length;
+    const order = [...main.slice(first), ...main.slice(0, first), ...more];
+    const taken = new Set(found.values());
+    found.set(name, order.find((colour) => !taken.has(colour)) ?? order[0]);
+  }
+  return found;
+}
+
+function placeOf(name) {
+  let sum = 0;
+  for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) >>> 0;
+  return sum;
 }
 
 /** The colour of a job's project. */
