@@ -177,15 +177,25 @@ def fit(sizes: Sequence[float] | Numbers, seconds: Sequence[float] | Numbers, *,
     ----------
     share
         Bytes that cross a link for each byte held: 2 (n - 1)/n in an all-reduce, 1 in a send.
+
+    Raises
+    ------
+    TwinError
+        If there are fewer than two rows, or one is not positive.
     """
     from scipy.optimize import least_squares
 
-    moved, target = share * np.asarray(sizes, np.float64), np.log(np.asarray(seconds, np.float64))
+    moved, taken = share * np.asarray(sizes, np.float64), np.asarray(seconds, np.float64)
+    if len(taken) < 2 or not ((moved > 0) & (taken > 0)).all():
+        msg = f"{len(taken)} rows of {moved!r} bytes and {taken!r} seconds are not two or more, all positive"
+        raise TwinError(msg, mend="collectives.fit(sizes, seconds, share=2 * 7 / 8)")
 
     def errors(logs: Numbers) -> Numbers:
-        return np.asarray(np.log(np.exp(logs[0]) + moved / np.exp(logs[1])) - target, np.float64)
+        return np.asarray(np.log(np.exp(logs[0]) + moved / np.exp(logs[1])) - np.log(taken), np.float64)
 
-    found = least_squares(errors, np.log([3e-5, 2e11]), loss="soft_l1", f_scale=ROBUST).x
+    # The smallest is nearly all start-up, the largest nearly all bytes: so near, no start leads astray.
+    start = np.log([taken.min(), (moved / taken).max()])
+    found = least_squares(errors, start, loss="soft_l1", f_scale=ROBUST).x
     return AlphaBeta(float(np.exp(found[0])), float(np.exp(found[1])))
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
@@ -24,6 +24,7 @@ DRY = st.floats(-20, 45)
 BELOW = st.floats(0, 15)
 
 
+@settings(deadline=None)
 @given(PLANTS, HEAT, DRY, BELOW)
 def test_energy_in_is_heat_out(plant, heat, dry, below):
     done = plant.run(heat, dry_celsius=dry, wet_celsius=dry - below)
@@ -34,6 +35,7 @@ def test_energy_in_is_heat_out(plant, heat, dry, below):
     assert done.pue >= 1
 
 
+@settings(deadline=None)
 @given(PLANTS, HEAT, BELOW, st.lists(DRY, min_size=2, max_size=2))
 def test_hotter_air_never_costs_less(plant, heat, below, airs):
     airs = np.sort(airs)
@@ -41,6 +43,7 @@ def test_hotter_air_never_costs_less(plant, heat, below, airs):
     assert cool <= hot * (1 + 1e-12)
 
 
+@settings(deadline=None)
 @given(PLANTS, HEAT, DRY, BELOW, st.floats(0, 20))
 def test_warmer_water_never_costs_more(plant, heat, dry, below, warmer):
     warm = dataclasses.replace(plant, water_celsius=plant.water_celsius + warmer)
@@ -48,6 +51,7 @@ def test_warmer_water_never_costs_more(plant, heat, dry, below, warmer):
     assert warm.run(heat, **air).watts <= plant.run(heat, **air).watts * (1 + 1e-9)
 
 
+@settings(deadline=None)
 @given(PLANTS, DRY, BELOW, HEAT, st.floats(1, 10))
 def test_heat_scales(plant, dry, below, heat, factor):
     air = {"dry_celsius": dry, "wet_celsius": dry - below}
@@ -108,6 +112,7 @@ def test_weather_and_heat_that_cannot_be_are_refused():
         cooling.wet_bulb(20, 50)
 
 
+@settings(deadline=None)
 @given(st.floats(5, 45), st.floats(0.05, 1), st.floats(0.05, 1))
 def test_a_wet_bulb_is_never_above_the_air_and_rises_with_humidity(air, one, other):
     low, high = cooling.wet_bulb(air, np.sort([one, other]))

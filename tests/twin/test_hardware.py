@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
@@ -199,6 +199,7 @@ def test_a_gpu_is_a_value():
     assert dataclasses.replace(h100, tdp_watts=500.0) != h100
 
 
+@settings(deadline=None)
 @given(st.floats(0.001, 1e6), st.sampled_from([(d, u) for d, units in quantities.UNITS.items() for u in units]))
 def test_a_quantity_is_its_number_times_its_unit(number, unit):
     dimension, name = unit

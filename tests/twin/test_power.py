@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
@@ -13,6 +13,7 @@ SHARES = st.floats(0, 1)
 GPUS = st.sampled_from([hardware.gpu(name) for name in hardware.names()])
 
 
+@settings(deadline=None)
 @given(GPUS, SHARES, SHARES, SHARES)
 def test_power_lies_between_idle_and_tdp_and_never_falls_with_activity_or_clock(gpu, one, other, clock):
     low, high = power.gpu_watts(gpu, [min(one, other), max(one, other)], clock=clock)
@@ -20,6 +21,7 @@ def test_power_lies_between_idle_and_tdp_and_never_falls_with_activity_or_clock(
     assert power.gpu_watts(gpu, one, clock=clock) <= power.gpu_watts(gpu, one)
 
 
+@settings(deadline=None)
 @given(GPUS, SHARES, st.floats(0.2, 1.2))
 def test_a_cap_is_kept_by_the_clock_and_costs_no_more_clock_than_it_must(gpu, activity, part):
     cap = power.idle_watts(gpu) + part * (gpu.tdp_watts - power.idle_watts(gpu))
@@ -30,6 +32,7 @@ def test_a_cap_is_kept_by_the_clock_and_costs_no_more_clock_than_it_must(gpu, ac
     assert clock == 1 or drawn == pytest.approx(cap)
 
 
+@settings(deadline=None)
 @given(GPUS, SHARES, st.lists(st.floats(0.01, 2), min_size=2, max_size=2))
 def test_more_power_never_means_less_clock(gpu, activity, parts):
     caps = power.idle_watts(gpu) + np.sort(parts) * gpu.tdp_watts

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
@@ -36,6 +36,7 @@ def test_frontier_is_the_published_sum_by_hand():
     assert draw.total / 1e6 == pytest.approx(7.3065, abs=5e-5)
 
 
+@settings(deadline=None)
 @given(CHAINS, SHARES, SHARES)
 def test_what_is_taken_is_what_becomes_heat(chain, gpu, cpu):
     draw = chain.draw(gpu=gpu, cpu=cpu)
@@ -50,12 +51,14 @@ def test_what_is_taken_is_what_becomes_heat(chain, gpu, cpu):
     assert draw.total == pytest.approx(chain.ups.takes(upstream))
 
 
+@settings(deadline=None)
 @given(CHAINS, st.lists(SHARES, min_size=2, max_size=2), SHARES)
 def test_more_work_never_takes_less(chain, pair, cpu):
     low, high = chain.draw(gpu=np.sort(pair), cpu=cpu).total
     assert low <= high
 
 
+@settings(deadline=None)
 @given(CONVERTERS, st.floats(0, 1e6))
 def test_a_converter_gives_no_more_than_it_takes(converter, gives):
     assert converter.takes(gives) >= gives
