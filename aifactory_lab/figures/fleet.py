@@ -28,7 +28,7 @@ MOST_ROWS = 40
 DRAWN = {"projects": "quota", "jobs": "timeline", "nodes": "nodes", "usage": "hours"}
 ROW = 22  # pixels
 # Okabe & Ito's that show on any ground, then from Paul Tol's "muted" (2021)
-PALETTE = (*COLOURS[:6], "#332288", "#999933", "#882255", "#44AA99")
+PALETTE = (*(COLOURS[place] for place in (0, 5, 2, 3, 1, 4)), "#332288", "#999933", "#882255", "#44AA99")
 MAIN = 6
 Colours = Mapping[str, str]
 

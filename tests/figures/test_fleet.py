@@ -105,7 +105,7 @@ def test_a_project_has_one_colour_in_all_pictures(plant):
     )
     assert bar["marker"]["color"][bar["y"].index("vision")] == line["marker"]["color"] == colours["vision"]
     alone = figures.colours(plant.jobs().filter(pl.col("project") == "vision"))
-    assert alone == {"vision": "#56B4E9"}, "by its name: the same where others are missing, and on the boards"
+    assert alone == {"vision": "#E69F00"}, "by its name: the same where others are missing, and on the boards"
     assert colours == {"nlp": "#0072B2", **alone}
 
 

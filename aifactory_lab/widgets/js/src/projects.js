@@ -5,6 +5,7 @@ import { lines } from "./palette.js";
 
 // Where the lines' colours end: from Paul Tol's "muted" (2021), lighter on dark ground.
 const MORE = { light: ["#332288", "#999933", "#882255", "#44AA99"], dark: ["#9A8FEA", "#C9C95E", "#DD6A9C", "#8ADBCE"] };
+const MAIN = [0, 5, 2, 3, 1, 4]; // of the lines' colours; their grey is nobody's
 const NOBODY = "#8C8C8C";
 
 /**
@@ -14,7 +15,8 @@ const NOBODY = "#8C8C8C";
 export function coloursOf(words, theme) {
   const names = [...words.projects.map(({ project }) => project), ...Object.values(words.jobs).map(({ project }) => project)];
   const known = [...new Set(names)].filter(Boolean).sort();
-  const main = lines(theme).slice(0, -1); // the grey is nobody's
+  const colours = lines(theme);
+  const main = MAIN.map((place) => colours[place]);
   const more = MORE[theme === "dark" ? "dark" : "light"];
   const found = new Map();
   for (const name of known) {

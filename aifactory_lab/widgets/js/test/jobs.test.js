@@ -71,7 +71,7 @@ test("names are cut with an ellipsis, or left away where there is no room", () =
 test("colours follow the names, whatever comes and goes, and ten projects differ", () => {
   const words = { projects: ["nlp", "vision"].map((name) => project(name, 4, 1)), jobs: { 1: { project: "vision" } } };
   const light = coloursOf(words, "light");
-  assert.deepEqual([...light], [["nlp", "#0072B2"], ["vision", "#56B4E9"]], "as in the figures");
+  assert.deepEqual([...light], [["nlp", "#0072B2"], ["vision", "#E69F00"]], "as in the figures");
   assert.equal(coloursOf({ projects: [], jobs: words.jobs }, "light").get("vision"), light.get("vision"));
   assert.notEqual(light.get("nlp"), coloursOf(words, "dark").get("nlp"));
   const ten = coloursOf({ projects: Array.from({ length: 10 }, (_, i) => project(`p${i}`, 1, 1)), jobs: {} }, "dark");
