@@ -23,7 +23,7 @@ from aifactory_lab.fleet import frames
 from aifactory_lab.fleet.folders import made, root
 from aifactory_lab.fleet.frames import State
 from aifactory_lab.fleet.orders import Order
-from aifactory_lab.fleet.workstation import sentences
+from aifactory_lab.fleet.workstation import processes, sentences
 from aifactory_lab.fleet.workstation.connection import Connection
 from aifactory_lab.fleet.workstation.plugin import WorkstationExecutor, WorkstationJob
 from aifactory_lab.fleet.workstation.records import Ledger, Record
@@ -101,6 +101,8 @@ class Workstation:
         record = self.ledger.load(job_id)
         if not record.ended and not self._connection.lives:
             self._connection.ensure()
+        if record.state == "RUNNING" and processes.outcome(self.attach(job_id).paths.result_pickle) == "success":
+            return "COMPLETED"  # its result is there; the engine sees its process end in a moment
         return record.state
 
     def cancel(self, job_id: str) -> None:
