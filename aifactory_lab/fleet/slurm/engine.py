@@ -129,7 +129,7 @@ class Slurm:
         look = snapshot.look(self.conf)
         devices = snapshot.devices(self.conf) if any(job.running for job in look.queue) else {}
         rows = [self._live(job, devices.get(job.raw, [])) for job in look.queue]
-        past = history.by_job(history.attempts(self.conf, since))
+        past = history.by_job(history.lately(self.conf, since))
         rows += [self._past(runs) for job, runs in past.items() if job not in look.by_id]
         told = frames.frame(frames.JOBS, sorted(rows, key=listing.age, reverse=True))
         lately = pl.col("ended").is_null() | ~pl.col("state").is_in(list(ENDED))

@@ -66,7 +66,7 @@ def _quota(case: Case) -> str:
     all_ = f"{taken}, and it needs {case.job.gpus}"
     free = case.look.free()
     if case.order and not case.order.borrows and free >= case.job.gpus:
-        return f'{all_}; {gpus(free)} are free beyond the quota: priority="train" may borrow them'
+        return f'{all_}; {free} beyond the quota are free: priority="train" may borrow'
     borrowed = f"; {case.job.project} holds {used} in all" if used > held else ""
     return f"{all_}{borrowed}{_lenders(case)}; it starts when one of these ends"
 

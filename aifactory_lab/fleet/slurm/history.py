@@ -14,8 +14,9 @@ from pathlib import Path
 import polars as pl
 
 from aifactory_lab.fleet import frames
-from aifactory_lab.fleet.slurm import commands, rows
+from aifactory_lab.fleet.slurm import commands, rows, snapshot
 
+LATELY_SECONDS = 30.0  # the controller forgets an ended job after its MinJobAge, 300 s by default
 FOREVER = "2000-01-01T00:00:00"
 
 
@@ -29,6 +30,12 @@ def attempts(conf: Path | None, since: datetime | None = None, *, truncate: bool
     return rows.past(
         commands.run("sacct", "-X", "-P", "-n", "-D", "-a", *flags, "-S", start, "-o", rows.PAST, conf=conf)
     )
+
+
+def lately(conf: Path | None, since: datetime | None) -> list[rows.Run]:
+    """Return the attempts that ended after `since`, at least: of a minute or less ago the controller itself tells."""
+    start = since.replace(second=0, microsecond=0) if since else None
+    return snapshot.shared(f"history since {start}", conf, LATELY_SECONDS, lambda: attempts(conf, start))
 
 
 def of(conf: Path | None, job_id: str) -> list[rows.Run]:

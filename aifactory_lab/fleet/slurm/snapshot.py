@@ -86,13 +86,13 @@ def look(conf: Path | None) -> Snapshot:
     FleetError
         If the controller does not answer.
     """
-    return _shared("look", conf, LIVE_SECONDS, lambda: Snapshot(_queue(conf), nodes(conf), *_books(conf)))
+    return shared("look", conf, LIVE_SECONDS, lambda: Snapshot(_queue(conf), nodes(conf), *_books(conf)))
 
 
 def devices(conf: Path | None) -> dict[str, list[str]]:
     """Return the GPUs of each running job by its raw id, as ``node:index``."""
     asked = ("scontrol", "-d", "-o", "show", "job")
-    return _shared("devices", conf, LIVE_SECONDS, lambda: rows.devices(commands.run(*asked, conf=conf)))
+    return shared("devices", conf, LIVE_SECONDS, lambda: rows.devices(commands.run(*asked, conf=conf)))
 
 
 def nodes(conf: Path | None) -> list[rows.Node]:
@@ -107,12 +107,25 @@ def forget(conf: Path | None, *, books: bool = False) -> None:
             _kept.pop((name, conf), None)
 
 
+def shared(name: str, conf: Path | None, age: float, ask: Callable[[], Answer]) -> Answer:
+    """Return an answer that is at most so old; who comes meanwhile waits for the same one."""
+    with _lock:
+        told = _kept.get((name, conf))
+        if told is None or monotonic() - told[0] > age:
+            answer = ask()
+            for old in [one for one, (when, _) in _kept.items() if monotonic() - when > BOOKS_SECONDS]:
+                del _kept[old]
+            told = _kept[name, conf] = (monotonic(), answer)
+        kept: Answer = told[1]
+        return kept
+
+
 def _queue(conf: Path | None) -> list[rows.Run]:
     return rows.queue(commands.run("squeue", "-h", "-a", "-r", "-t", "all", "-O", rows.QUEUE, conf=conf))
 
 
 def _books(conf: Path | None) -> tuple[Any, Any, Any]:
-    return _shared("books", conf, BOOKS_SECONDS, lambda: _read(conf))
+    return shared("books", conf, BOOKS_SECONDS, lambda: _read(conf))
 
 
 def _read(conf: Path | None) -> tuple[Any, Any, Any]:
@@ -122,14 +135,3 @@ def _read(conf: Path | None) -> tuple[Any, Any, Any]:
         rows.accounts(commands.run("sacctmgr", "-nP", "show", "assoc", "format=account,user,qos", conf=conf)),
         rows.shares(commands.run("sshare", "-P", "-h", "-a", "-o", "Account,User,FairShare", conf=conf)),
     )
-
-
-def _shared(name: str, conf: Path | None, age: float, ask: Callable[[], Answer]) -> Answer:
-    """Return an answer that is at most so old; who comes meanwhile waits for the same one."""
-    with _lock:
-        told = _kept.get((name, conf))
-        if told is None or monotonic() - told[0] > age:
-            answer = ask()
-            told = _kept[name, conf] = (monotonic(), answer)
-        kept: Answer = told[1]
-        return kept

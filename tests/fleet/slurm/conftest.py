@@ -17,11 +17,7 @@ def fleet(slurm):
     fleet = Fleet("slurm", folder=slurm.folder)
     yield fleet
     conf = fleet.engine.conf
-    for kind in (
-        ["--state=PENDING"],
-        ["--signal=KILL"],
-        [],
-    ):  # a killed job ends at once, a cancelled one after KillWait
+    for kind in (["--state=PENDING"], ["--full", "--signal=KILL"]):  # killed: ends at once; cancelled: after KillWait
         commands.run("scancel", f"--user={getpass.getuser()}", *kind, conf=conf)
     until(lambda: not commands.run("squeue", "-h", conf=conf).strip(), "jobs are left over")
     snapshot.forget(conf, books=True)

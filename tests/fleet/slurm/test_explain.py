@@ -51,7 +51,7 @@ def test_every_reason_is_put_in_words(reason, says):
 
 def test_who_may_borrow_is_told_so():
     fits = Order(name="wait", gpus=1, project="nlp", priority="interactive")
-    assert '1 GPU are free beyond the quota: priority="train" may borrow' in told("QOSGrpGRES", order=fits)
+    assert '1 beyond the quota are free: priority="train" may borrow' in told("QOSGrpGRES", order=fits)
     wide = replace(fits, gpus=2)
     assert "priority=" not in told("QOSGrpGRES", order=wide, gpus=2)
 

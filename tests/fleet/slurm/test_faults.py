@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,18 +15,21 @@ from tests.fleet import work
 from tests.fleet.slurm.conftest import PATIENT, running, until
 
 
-def power_off(job_id: str, slurmd: int) -> None:
+def power_off(job_id: str, slurmd: int, conf: Path) -> None:
     """Kill a node's daemon and all that is left of a job on it, as if at one moment."""
-    mine = [process for process in psutil.process_iter() if _belongs(process, job_id)]
+    mine = [process for process in psutil.process_iter() if _belongs(process, job_id, conf)]
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for process in (psutil.Process(slurmd), *mine):
             process.send_signal(number)
 
 
-def _belongs(process: psutil.Process, job_id: str) -> bool:
+def _belongs(process: psutil.Process, job_id: str, conf: Path) -> bool:
+    """Tell whether a process is of this job, and of this Slurm: others on the machine count their jobs from 1 too."""
     try:
-        title = " ".join(process.cmdline())
-        return title.startswith(f"slurmstepd: [{job_id}.") or process.environ().get("SLURM_JOB_ID") == job_id
+        title, told = " ".join(process.cmdline()), process.environ()
+        return told.get("SLURM_CONF") == str(conf) and (
+            title.startswith(f"slurmstepd: [{job_id}.") or told.get("SLURM_JOB_ID") == job_id
+        )
     except psutil.Error:
         return False
 
@@ -35,7 +39,7 @@ def test_a_job_whose_node_dies_runs_again_on_another(fleet, slurm, slurm_says, t
     job = fleet.submit(work.Steps(str(steps), 40), gpus=2, project="vision", priority="interactive")
     until(lambda: job.attempts and steps.exists(), "the training does not begin")
     node = job.attempts[0]["node"]
-    power_off(job.id, private.status(slurm.folder).processes[node])
+    power_off(job.id, private.status(slurm.folder).processes[node], slurm.conf)
     try:
         slurm_says(f"scontrol update NodeName={node} State=DOWN Reason=test")
         states = fleet.nodes().filter(node=node)["state"].to_list()

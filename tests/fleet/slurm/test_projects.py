@@ -8,7 +8,7 @@ import pytest
 from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet.slurm import projects
 from tests.fleet import work
-from tests.fleet.slurm.conftest import PATIENT
+from tests.fleet.slurm.conftest import PATIENT, until
 
 
 def test_a_project_is_made_changed_and_used(fleet, slurm, slurm_says):
@@ -24,6 +24,7 @@ def test_a_project_is_made_changed_and_used(fleet, slurm, slurm_says):
         assert books[1].startswith(f"{getpass.getuser()}|")
         assert books[1].endswith("|speech-quota")
     finally:
+        until(lambda: not slurm_says("squeue -h").strip(), "the job does not leave")
         for line in ("account speech", "qos speech-quota"):
             slurm_says(f"sacctmgr -i delete {line}")
 

@@ -1,12 +1,15 @@
 """What Slurm's commands answer, read from what a real one answered."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aifactory_lab.fleet.slurm import commands, history, rows, standing
+from aifactory_lab.fleet import frames
+from aifactory_lab.fleet.orders import Order
+from aifactory_lab.fleet.slurm import commands, history, listing, rows, standing
 from tests.fleet.slurm import answers
 
 
@@ -85,6 +88,23 @@ def test_the_books_end_what_the_controller_forgot():
     told = history.by_job(rows.past(answers.PAST))
     ends = {job: standing.after(runs) for job, runs in told.items()}
     assert ends == {"13_0": "COMPLETED", "18": "CANCELLED", "21": "COMPLETED", "31": "FAILED"}
+
+
+def test_a_job_that_the_controller_forgot_is_a_row_by_the_books_and_its_own_notes():
+    runs = history.by_job(rows.past(answers.PAST))["21"]
+    starts = [{"rank": 0, "node": "n3", "devices": ["1"]}, {"rank": 0, "node": "n4", "devices": ["0"]}]
+    row = listing.row(runs[-1], "COMPLETED", None, starts, attempts=listing.counted(runs))
+    told = frames.frame(frames.JOBS, [row]).row(0, named=True)
+    assert (told["devices"], told["attempts"], told["borrowed"], told["hours"]) == (["n4:0"], 2, False, 0.05)
+    assert (told["ended"] - told["started"]).total_seconds() == 20
+    assert (told["kind"], told["priority"], told["reason"]) == (None, None, None)
+
+
+def test_a_job_that_waits_has_no_devices_and_no_start():
+    run = replace(rows.queue(answers.QUEUE)[0], started=datetime(2026, 11, 25, 10, tzinfo=UTC))  # what Slurm expects
+    row = listing.row(run, "PENDING", Order(name="wait", priority="inference"), [], attempts=listing.count(run))
+    assert (row["started"], row["devices"], row["attempts"]) == (None, [], 0)
+    assert (row["priority"], row["kind"], row["reason"]) == ("inference", "function", "QOSGrpGRES")
 
 
 @given(st.integers(0, 400), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
