@@ -15,6 +15,7 @@ module does not know what the workers will do.
 """
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -117,6 +118,9 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop what was started here; workers at an address go on. May be called twice."""
+        if self._owned is not None and self.client.status == "running":
+            # A worker whose heartbeat is under way would call the end an error, with its traceback.
+            self.client.run(_keep_quiet, on_error="ignore")
         self.client.close(timeout=STOP_SECONDS)
         if self._owned is not None:
             self._owned.close(timeout=STOP_SECONDS)
@@ -185,6 +189,10 @@ def _written(file: Path) -> str:
 def _process() -> tuple[str, int]:
     """Return a worker's own GPU, the first of those that it sees, and its process."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0], os.getpid()
+
+
+def _keep_quiet() -> None:
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
 
 def _told(answer: Any) -> tuple[str, int | None]:
