@@ -1,1 +1,42 @@
-"""The plant's twin: what a plant would do, draw and cost, from formulas whose errors are shown beside their numbers."""
+"""The plant's twin: what a plant would do, draw and cost, from formulas whose errors are shown beside their numbers.
+
+Its rooms open when they are first entered; none needs a GPU, a scheduler or the network.
+
+>>> from aifactory_lab import twin
+>>> twin.hardware.gpu("b200-sxm").memory_gib
+180.0
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+__all__ = [
+    "calibration",
+    "collectives",
+    "cooling",
+    "cost",
+    "costs",
+    "fabric",
+    "hardware",
+    "inference",
+    "models",
+    "parts",
+    "power",
+    "serving",
+    "supply",
+    "traces",
+    "training",
+    "validation",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Open a room on first use (PEP 562)."""
+    if name in __all__:
+        return import_module(f"aifactory_lab.twin.{name}")
+    msg = f"the twin has no room {name!r}; there are: {', '.join(__all__)}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

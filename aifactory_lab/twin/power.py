@@ -98,6 +98,20 @@ class NodePower:
         """Return the node's power from that of all its GPUs together."""
         return np.asarray(self.base_watts + self.slope * np.asarray(gpus_watts, np.float64), np.float64)
 
+    def gpus_watts(self, watts: ArrayLike) -> Numbers:
+        """Return what all its GPUs together may draw so that the node keeps to these watts: a cap for `clock`.
+
+        Raises
+        ------
+        TwinError
+            If the watts do not carry the node's base.
+        """
+        given = np.asarray(watts, np.float64)
+        if not (given > self.base_watts).all():
+            msg = f"watts={watts!r} leave nothing for the GPUs of a node that draws {self.base_watts:g} W beside them"
+            raise TwinError(msg, mend=f"watts={2 * self.base_watts:g}")
+        return np.asarray((given - self.base_watts) / self.slope, np.float64)
+
 
 # Quantile fit on AcmeTrace's A100 nodes: mean error 12.8 % over quantiles. Eight GPUs a node.
 ACME_NODE = NodePower(1356.0)

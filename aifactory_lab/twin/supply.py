@@ -81,6 +81,21 @@ class Draw:
         """In GPUs, hosts and switches."""
         return self.gpus + self.hosts + self.switches
 
+    @property
+    def racks(self) -> Numbers:
+        """What racks take at the UPS's output, their own conversion included; the CDUs' pumps are not in it."""
+        return self.it + self.converters + self.rectifiers
+
+    def pue(self, cooling_watts: ArrayLike = 0.0) -> Numbers:
+        """Return the power usage effectiveness: all watts ÷ those at the UPS's output (PUE1 of ISO/IEC 30134-2).
+
+        Parameters
+        ----------
+        cooling_watts
+            Of cooling other than the CDUs' pumps, which are counted here.
+        """
+        return np.asarray((self.total + np.asarray(cooling_watts, np.float64)) / self.racks, np.float64)
+
 
 @dataclass(frozen=True)
 class Chain:

@@ -66,6 +66,19 @@ def test_a_rack_is_a_chassis_too():
     assert power.node_power(rack).watts(72 * 1400) == pytest.approx(142e3)
 
 
+@settings(deadline=None)
+@given(st.sampled_from(hardware.names("node")), SHARES, st.floats(0.45, 1))
+def test_a_nodes_cap_reaches_its_gpus_clocks(name, activity, part):
+    node = hardware.node(name)
+    gpu, model = hardware.gpu(node.gpu), power.node_power(node)
+    cap = model.watts(node.gpus * (power.idle_watts(gpu) + part * (gpu.tdp_watts - power.idle_watts(gpu))))
+    clock = power.clock(gpu, activity, cap_watts=model.gpus_watts(cap) / node.gpus)
+    drawn = model.watts(node.gpus * power.gpu_watts(gpu, activity, clock=clock))
+    assert drawn <= cap * (1 + 1e-9)
+    with pytest.raises(TwinError, match="leave nothing"):
+        model.gpus_watts(model.base_watts)
+
+
 def test_a_chassis_that_cannot_feed_its_gpus_is_refused():
     with pytest.raises(TwinError, match="10200"):
         power.node_power(hardware.node("dgx-h100"), hardware.gpu("gb300"))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import supply
+from aifactory_lab.twin.cooling import Cooling
 from aifactory_lab.twin.supply import Converter
 
 SHARES = st.floats(0, 1)
@@ -63,6 +64,23 @@ def test_more_work_never_takes_less(chain, pair, cpu):
 def test_a_converter_gives_no_more_than_it_takes(converter, gives):
     assert converter.takes(gives) >= gives
     assert converter.loss(gives) == pytest.approx(converter.takes(gives) - gives)
+
+
+def test_pue_counts_the_pumps_the_ups_and_the_cooling():
+    chain = dataclasses.replace(supply.frontier(), ups=Converter(0, 0.9), cdus=0)
+    draw = chain.draw(gpu=1.0, cpu=1.0)
+    assert draw.pue() == pytest.approx(1 / 0.9)
+    assert draw.pue(0.1 * draw.racks) == pytest.approx(1 / 0.9 + 0.1)
+    assert supply.frontier().draw(gpu=1.0, cpu=1.0).pue() == pytest.approx(1 + 25 * 8473.47 / 28.016e6, rel=1e-4)
+
+
+def test_the_whole_way_from_the_grid_to_the_tower():
+    """Racks, their pumps, a UPS and a cooling plant: all that the meter counts leaves as heat."""
+    draw = dataclasses.replace(supply.frontier(), ups=supply.UPS).draw(gpu=0.7, cpu=0.5)
+    inside = draw.total  # the UPS stands in the building too
+    cooled = Cooling(water_celsius=32).run(inside, dry_celsius=30, wet_celsius=24)
+    assert inside + cooled.watts == pytest.approx(cooled.rejected_watts + cooled.fan_watts)
+    assert 1.05 < draw.pue(cooled.watts) < 1.15
 
 
 def test_a_day_is_an_array():
