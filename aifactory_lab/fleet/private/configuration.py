@@ -19,7 +19,7 @@ from aifactory_lab.fleet.private.layout import Layout
 from aifactory_lab.fleet.private.places import Places
 
 TEMPLATES = Path(__file__).parent / "templates"
-CLUSTER = "lab"
+CLUSTER, PARTITION = "lab", "gpu"
 SHARDS_PER_GPU = 4
 KEY_BYTES = 1024
 
@@ -28,6 +28,7 @@ def write(places: Places, layout: Layout, ports: dict[str, int], run: Path) -> N
     """Write every file that the daemons read."""
     told = {
         "cluster": CLUSTER,
+        "partition": PARTITION,
         "host": socket.gethostname().partition(".")[0],  # slurmdbd ends at once under any longer name
         "user": programs.user(),
         "ports": ports,

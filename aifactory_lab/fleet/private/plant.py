@@ -28,6 +28,8 @@ from aifactory_lab.fleet.private.places import Places, free_ports
 
 State = Literal["up", "broken", "down"]
 ANSWER_SECONDS = 60.0  # that a daemon may take on a busy machine; about 1 s on an idle one
+RUNNING = "R,S"  # running or suspended
+HAND_OVER, HAND_OVER_SECONDS = "USR2", 15.0  # the signal that submitit knows for a preemption
 REQUEUE_SECONDS = 30.0
 TELLING = (re.compile("fatal", re.IGNORECASE), re.compile("error", re.IGNORECASE), re.compile(""))  # best first
 
@@ -168,6 +170,7 @@ def _up(places: Places, layout: Layout) -> Plant:
     places.save(layout, ports, run, made)
     configuration.write(places, layout, ports, run)
     _start(places, waves(places, layout, run))
+    _partition(programs.environment(places.conf, run / "mariadb.sock"), "UP")  # a `down` may have been interrupted
     if made != layout.projects:
         _make_projects(places, layout)
         places.save(layout, ports, run, layout.projects)
@@ -225,15 +228,31 @@ def _telling(log: Path) -> str:
 
 
 def _put_back(places: Places, run: Path) -> None:
-    """Put what runs back into the queue; what cannot be put back is cancelled."""
+    """Put what runs back into the queue; what cannot be put back is cancelled.
+
+    The fleet's own jobs are asked first, as Slurm does when it preempts them: they write a checkpoint and go by
+    themselves.
+    """
     if not processes.recorded(places.pid("slurmctld")):
         return
     told = programs.environment(places.conf, run / "mariadb.sock")
-    busy = ["squeue", "-h", "-a", "-t", "R,CG,S", "-o", "%A"]
-    for job in sorted(set(programs.ask(busy, told)[1].split())):
+
+    def busy(states: str) -> set[str]:
+        return set(programs.ask(["squeue", "-h", "-a", "-t", states, "-o", "%i"], told)[1].split())
+
+    _partition(told, "DOWN")  # else what is waiting, or has just gone back, starts meanwhile
+    if ours := {job for job in busy(RUNNING) if (places.jobs / f"{job}_submitted.pkl").exists()}:
+        programs.ask(["scancel", f"--signal={HAND_OVER}", *ours], told)
+        processes.until(lambda: not ours & busy(RUNNING), HAND_OVER_SECONDS)
+    for job in busy(RUNNING):  # not what is ending: a job that has just gone back would be cancelled
         if not programs.ask(["scontrol", "requeue", job], told)[0]:
             programs.ask(["scancel", job], told)
-    processes.until(lambda: not programs.ask(busy, told)[1], REQUEUE_SECONDS)
+    processes.until(lambda: not busy(f"{RUNNING},CG"), REQUEUE_SECONDS)
+
+
+def _partition(told: Mapping[str, str], state: str) -> None:
+    """Let Slurm start jobs, or no more; what runs goes on."""
+    programs.ask(["scontrol", "update", f"PartitionName={configuration.PARTITION}", f"State={state}"], told)
 
 
 def _stop(places: Places, daemons: list[Daemon]) -> None:
