@@ -33,12 +33,12 @@ class Wish:
 
 WISHES = st.builds(
     Wish,
-    gpus=st.sampled_from([0, 1, 1, 2, 3, 4]),
+    gpus=st.sampled_from([2, 1, 3, 4, 0]),
     priority=st.sampled_from(PRIORITIES),
-    fate=st.sampled_from(["well", "well", "well", "raise", "die", "die once"]),
-    retries=st.integers(0, 1),
-    seconds=st.sampled_from([0.0, 0.2, 0.5]),
-    after=st.sampled_from([0, 0, 1, 2]),
+    fate=st.sampled_from(["die once", "well", "raise", "die", "well"]),
+    retries=st.sampled_from([1, 0]),
+    seconds=st.sampled_from([0.3, 0.0, 0.6]),
+    after=st.sampled_from([0, 1, 2, 0]),
     cancelled=st.sampled_from([False] * 5 + [True]),
 )
 
@@ -60,15 +60,16 @@ def fleet(tmp_path_factory):
 
 
 @settings(
-    max_examples=4,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.generate],  # an example costs seconds: what fails is read from the log, not made smaller
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-@given(wishes=st.lists(WISHES, min_size=4, max_size=6), engine_dies=st.booleans())
-def test_nothing_is_lost_and_no_gpu_is_had_twice(fleet, wishes, engine_dies):
+@pytest.mark.parametrize("engine_dies", [False, True], ids=["the engine lives", "the engine is killed"])
+@given(wishes=st.lists(WISHES, min_size=4, max_size=6))
+def test_nothing_is_lost_and_no_gpu_is_had_twice(fleet, engine_dies, wishes):
     folder = fleet.engine.folder / f"mix-{next(NUMBERS)}"
     folder.mkdir()
     jobs, parents = [], []
@@ -89,29 +90,31 @@ def test_nothing_is_lost_and_no_gpu_is_had_twice(fleet, wishes, engine_dies):
     for job, wish, state, life in zip(jobs, wishes, states, lives, strict=True):
         assert job.state == state
         assert all(len(one.devices) == wish.gpus for one in life)
-        assert len(life) <= wish.retries + 1
+        assert len(life) <= wish.retries + 1 + engine_dies
     for place, parent in enumerate(parents):
         if parent is not None and states[parent] != "COMPLETED":
             assert (states[place], lives[place]) == ("CANCELLED", [])
         elif parent is not None and lives[place]:
             assert lives[parent][-1].end <= lives[place][0].start
         if not wishes[place].cancelled and (parent is None or states[parent] == "COMPLETED"):
-            assert (states[place], len(lives[place])) == expected(wishes[place])
+            assert (states[place], len(lives[place])) in expected(wishes[place], engine_dies)
     every = [one for life in lives for one in life if one.end is not None]
     for one, other in combinations(every, 2):
         apart = one.end <= other.start or other.end <= one.start
         assert apart or not one.devices & other.devices
 
 
-def expected(wish: Wish) -> tuple[str, int]:
-    """Return how a job must end that nobody else ends, and after how many attempts."""
-    if wish.fate == "well":
-        return "COMPLETED", 1
-    if wish.fate == "raise":
-        return "FAILED", 1
-    if wish.fate == "die once" and wish.retries:
-        return "COMPLETED", 2
-    return "FAILED", wish.retries + 1
+def expected(wish: Wish, engine_dies: bool) -> set[tuple[str, int]]:
+    """Return how a job may end that nobody else ends, and after how many attempts.
+
+    A process that died while no engine watched is started again without being counted: nobody knows who killed it.
+    """
+    if wish.fate in ("well", "raise"):
+        return {("COMPLETED" if wish.fate == "well" else "FAILED", 1)}
+    free = {0, 1} if engine_dies else {0}
+    if wish.fate == "die":
+        return {("FAILED", wish.retries + 1 + more) for more in free}
+    return {("COMPLETED", 2) if wish.retries + more else ("FAILED", 1) for more in free}
 
 
 def lived(job, path: Path) -> list[Lived]:
