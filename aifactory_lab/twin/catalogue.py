@@ -42,6 +42,8 @@ STATUSES = ("source", "secondary", "measured", "memory")
 TEXTS = ("title", "aliases", "gpu", "holds")
 GROUPS = {"flops_dense": "flops_dense", "flops_sparse": "sparse"}
 FORMATS = ("fp4", "fp8", "bf16", "fp16", "tf32", "fp64", "int8")
+# No GPU multiplies a narrower format faster than so many times a wider one: more means that one figure is a sparse one.
+FASTEST = (("fp8", "bf16", 2.1), ("int8", "bf16", 2.1), ("fp4", "fp8", 3.3), ("bf16", "tf32", 2.1))
 ZERO = ("liquid_share",)  # the only figures that may be nought
 WHOLE = ("gpus", "cpus", "trays", "switch_trays", "count", "ports", "per_gpu")
 MEND = '{ is = "700 W", by = "sheet" }  # and under [sources]: sheet = { status = "source", where = "https://…" }'
@@ -96,6 +98,7 @@ def _part(kind: str, name: str, entry: Mapping[str, Any], sources: Mapping[str, 
             made[field] = value
         given[field], states[field] = source
     _complete(KINDS[kind], made, here)
+    _all_dense(made.get("flops_dense", {}), here)
     if made.get("idle_watts", 0) >= made.get("tdp_watts", float("inf")):
         msg = f"{here} has idle_watts = {made['idle_watts']:g} W, not below tdp_watts = {made['tdp_watts']:g} W"
         raise TwinError(msg, mend="idle_watts is what it draws when nothing runs")
@@ -145,3 +148,11 @@ def _complete(kind: type[Part], made: Mapping[str, Any], here: str) -> None:
         )
         msg = f"{here} {said}"
         raise TwinError(msg, mend=f"figures of it are: {', '.join(sorted(known - {'name', 'sources', 'statuses'}))}")
+
+
+def _all_dense(flops: Mapping[str, float], here: str) -> None:
+    for narrow, wide, most in FASTEST:
+        if narrow in flops and wide in flops and flops[narrow] > most * flops[wide]:
+            times = flops[narrow] / flops[wide]
+            msg = f"{here} has flops_dense.{narrow} = {flops[narrow]:g}, {times:.3g} times its {wide}'s {flops[wide]:g}"
+            raise TwinError(msg, mend="one of them is a figure with sparsity: give half of it")

@@ -28,6 +28,13 @@ def _gpu_mean(utilisation: str, column: int = SM_ACTIVE) -> float:
     return float(power.gpu_watts(hardware.gpu("a100-80"), mean_of(utilisation, column) / 100))
 
 
+def _quantiles(cluster: str, utilisation: str) -> float:
+    """Return the mean relative error of power, quantile by quantile, from the same quantile of SM activity."""
+    busy = pl.read_csv(data(utilisation))[f"x{SM_ACTIVE}"].to_numpy() / 100
+    watts = pl.read_csv(data(f"gpu_power_{cluster}.csv"))["x1"].to_numpy()
+    return float(np.abs(power.gpu_watts(hardware.gpu("a100-80"), busy) / watts - 1).mean())
+
+
 def _node_mean() -> float:
     return float(power.ACME_NODE.watts(8 * mean_of("gpu_power_seren.csv")))
 
@@ -92,6 +99,16 @@ CHECKS = (
         0.25,
         needs=("gpu_power_seren.csv", "util_gpu_seren.csv"),
         note="many small jobs: active multiprocessors that draw less than the line between idle and TDP says",
+    ),
+    Check(
+        "Power of Kalos A100s, quantile by quantile",
+        "mean |error|",
+        ACME,
+        0.0,
+        lambda: _quantiles("kalos", "util_gpu_kalos_full.csv"),
+        0.3,
+        needs=("gpu_power_kalos.csv", "util_gpu_kalos_full.csv"),
+        note="right in the mean, wrong in shape: the line from idle to TDP is too straight for single GPUs",
     ),
     Check(
         "Mean power of a Seren node",

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import fabric
+from aifactory_lab.twin import fabric, hardware
 from aifactory_lab.twin.fabric import FatTree
 
 SMALL = st.builds(FatTree, st.integers(1, 1024), rails=st.integers(1, 8), radix=st.sampled_from([32, 64, 144]))
@@ -23,6 +23,11 @@ def test_where_xdr_differs_from_what_is_printed_is_known():
            for nodes, row in fabric.printed("b300-xdr").items()
            if fabric.superpod("b300-xdr", nodes=nodes).counts != row}  # fmt: skip
     assert odd == {288: (16, 18), 576: (32, 36)}
+
+
+@pytest.mark.parametrize(("family", "switch"), [("b200", "quantum-2"), ("b300-xdr", "quantum-x800")])
+def test_its_switches_are_those_of_the_catalogue(family, switch):
+    assert fabric.superpod(family, nodes=64).radix == hardware.switch(switch).ports
 
 
 @settings(deadline=None)

@@ -166,6 +166,14 @@ def test_a_figure_that_cannot_be_is_refused_by_name_and_value(mine, old, new, na
     assert refused.value.mend
 
 
+def test_a_sparse_figure_among_dense_ones_is_noticed(mine):
+    bf16 = 'flops_dense.bf16 = { is = "2250 TFLOPS", by = "bench" }'
+    fp8 = 'flops_dense.fp8 = { is = "9000 TFLOPS", by = "bench" }'
+    with pytest.raises(TwinError, match=r"flops_dense\.fp8 = 9e\+15, 4 times its bf16's 2\.25e\+15") as refused:
+        mine(MINE.replace(bf16.replace("2250", "50"), f"{bf16}\n{fp8}"))
+    assert "sparsity" in refused.value.mend
+
+
 def test_idle_is_below_the_most(mine):
     with pytest.raises(TwinError, match="idle_watts = 260"):
         mine(MINE + 'idle_watts = { is = "260 W", by = "bench" }\n')
