@@ -20,7 +20,7 @@ import psutil
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 # The shell writes its own number down, then becomes the daemon: no daemon runs that nobody knows of.
 LAUNCH = (
-    'cd "$1" && echo $$ $(cut -d" " -f22 /proc/$$/stat) $(cat /proc/sys/kernel/random/boot_id) >"$2"'
+    'cd "$1" && echo $$ $(cut -d" " -f22 /proc/$$/stat) $(cat /proc/sys/kernel/random/boot_id || echo -) >"$2"'
     ' && shift 2 && exec "$@"'
 )
 LOOK_SECONDS = 0.02
@@ -41,7 +41,7 @@ class Record:
     @property
     def alive(self) -> bool:
         """Whether this very process still runs; a zombie does not."""
-        if self.boot != BOOT.read_text().strip():
+        if self.boot != boot():
             return False
         with suppress(OSError, ValueError, IndexError):
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -49,11 +49,16 @@ class Record:
         return False
 
 
+def boot() -> str:
+    """Return the kernel's name for the time since it was started; ``-`` where it has none (sandboxes)."""
+    return BOOT.read_text().strip() if BOOT.exists() else "-"
+
+
 def recorded(file: Path) -> Record | None:
     """Return the process that a pid file names, if it runs."""
     with suppress(OSError, ValueError):
-        pid, ticks, boot = file.read_text().split()
-        record = Record(int(pid), int(ticks), boot)
+        pid, ticks, since = file.read_text().split()
+        record = Record(int(pid), int(ticks), since)
         return record if not _ended(record) else None
     return None
 
@@ -119,7 +124,7 @@ def jobs_left(conf: Path) -> list[Record]:
 def _record(pid: int) -> Record | None:
     with suppress(OSError, ValueError, IndexError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return Record(pid, int(fields[19]), BOOT.read_text().strip())
+        return Record(pid, int(fields[19]), boot())
     return None
 
 

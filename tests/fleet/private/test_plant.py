@@ -233,7 +233,7 @@ def test_what_does_not_start_is_taken_down_again_with_the_line_that_says_why(tmp
 def test_a_stranger_with_our_number_is_left_alone(tmp_path):
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as stranger:
         file = tmp_path / "n1"
-        boot = processes.BOOT.read_text().strip()
+        boot = processes.boot()
         for told in (
             f"{stranger.pid} 1 {boot}",
             f"{stranger.pid} 1 another-boot",
