@@ -22,16 +22,12 @@ from aifactory_lab.errors import TwinError
 from aifactory_lab.twin.shape import Model
 
 Numbers = NDArray[np.float64]
-# Bytes of a weight: FP4 shares an 8-bit scale among 16 values (NVFP4), INT4 a 16-bit scale among 64.
-WEIGHT_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5625, "int4": 0.53125}
-# What a GPU multiplies in, best first: where it lacks the format, weights are widened on the way.
-MULTIPLIED_IN = {
-    "bf16": ("bf16",),
-    "fp16": ("fp16",),
-    "fp8": ("fp8", "bf16"),
-    "fp4": ("fp4", "bf16"),
-    "int4": ("bf16",),
-}
+# Bytes of a weight: FP4 shares an 8-bit scale among 16 values (NVFP4), INT4 a 16-bit scale among 64, INT8 one among 32.
+WEIGHT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0625, "fp8": 1.0, "fp4": 0.5625, "int4": 0.53125}
+# What a chip multiplies in, best first: where it lacks the format, weights are widened on the way.
+WIDE = ("bf16", "fp16", "fp32")
+MULTIPLIED_IN = {"fp32": ("fp32",), "bf16": WIDE, "fp16": ("fp16", "bf16", "fp32")}
+MULTIPLIED_IN |= {"fp8": ("fp8", *WIDE), "fp4": ("fp4", *WIDE), "int8": WIDE, "int4": WIDE}
 ENGINES = ("vllm", "sglang", "trtllm")
 OUTPUT_BYTES = 2.0  # the embedding and the output layer stay in 16 bits, and so do activations between GPUs
 USABLE = 0.9  # of a GPU's memory: vLLM's --gpu-memory-utilization, by default
@@ -196,8 +192,8 @@ def of(
     tp
         GPUs of a group, one number or several.
     precision
-        Format of the weights: ``"bf16"``, ``"fp16"``, ``"fp8"``, ``"fp4"`` or ``"int4"``. In a mixture of experts, four
-        bits are the experts' only.
+        Format of the weights: ``"fp32"``, ``"bf16"``, ``"fp16"``, ``"fp8"``, ``"fp4"``, ``"int8"`` or ``"int4"`` (the
+        last two are widened before they are multiplied). In a mixture of experts, four bits are the experts' only.
     engine
         ``"vllm"``, ``"sglang"`` or ``"trtllm"``.
     kv_value_bytes

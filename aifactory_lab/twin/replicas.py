@@ -3,7 +3,8 @@
 A replica admits who waits, in order, as soon as a step has ended and there is room for all of a request's tokens; it
 reads one prompt at a time and decodes all admitted sequences together in between. So nothing changes between arrivals,
 admissions and ends, and the steps between them are summed in closed form, for contexts grow by one token a step.
-This module knows neither models nor GPUs, only what a step costs; `serving` says what it found.
+This module knows neither models nor GPUs, only what a step costs; `serving` says what it found. It is one file because
+numba, which keeps what it compiled, sees changes only in the file of the function that is called.
 
 >>> span(2, batch=4, context=100, reading=1.0, growth=0.01, compute=0.0, lost=0.0)  # 1 + 1.00, then 1 + 1.04
 4.04

@@ -144,6 +144,11 @@ def test_the_form_holds_for_a_model_that_it_never_saw(silicon):
     assert errors["h200_sxm"] < 0.12
 
 
+def test_every_system_of_the_file_is_in_the_catalogue():
+    for name in set(calibration.SYSTEMS.values()):
+        assert inference.predict("llama-3-70b", name, tp=8, precision="fp8").tpot > 0
+
+
 def test_parameters_can_be_changed_one_by_one():
     worse = replace(inference.fitted().parameters, memory=0.5)
     before, after = (inference.predict("llama-3-8b", "h100-sxm", parameters=one) for one in (None, worse))

@@ -147,10 +147,20 @@ def test_a_chip_without_figures_is_asked_for_them():
     assert inference.predict("llama-3-8b", no_link).tpot > 0
     slow = Other(H100, nvlink_bytes_s_per_direction=None)
     assert inference.predict("llama-3-8b", slow, tp=2).tpot > inference.predict("llama-3-8b", H100, tp=2).tpot
-    with pytest.raises(TwinError, match="dense bf16"):
+    with pytest.raises(TwinError, match="dense bf16 or fp16 or fp32"):
         inference.predict("llama-3-8b", Other(H100, flops_dense={"fp8": 1e15}))
     with pytest.raises(TwinError, match="2 sizes"):
         serving.Steps.of(costs.of(models.model("llama-3-8b"), H100, tp=[1, 2], parameters=IDEAL))
+
+
+def test_a_processor_can_be_a_chip_too():
+    figures = {"name": "laptop", "memory_bytes": 16e9, "memory_bandwidth_bytes_s": 40e9, "flops_dense": {"fp32": 1e12}}
+    laptop = Other(H100, **figures, nvlink_bytes_s_per_direction=None)
+    found = {kind: inference.predict("llama-3-8b", laptop, precision=kind, isl=64, osl=64) for kind in ("int8", "int4")}
+    assert found["int4"].tpot < found["int8"].tpot
+    assert found["int8"].tpot > models.model("llama-3-8b").always * 1.0625 / 40e9
+    with pytest.raises(TwinError, match="fits beside it"):
+        inference.predict("llama-3-8b", laptop, precision="fp32")
 
 
 def test_a_closed_loop_simulated_agrees_with_the_closed_form():

@@ -5,10 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aifactory_lab.datasets import places
 from aifactory_lab.errors import TwinError
+from aifactory_lab.serve.load import arrivals
 from aifactory_lab.serve.load.summary import Slo
-from aifactory_lab.twin import serving
+from aifactory_lab.twin import costs as costs_of
+from aifactory_lab.twin import hardware, inference, models, serving
+from aifactory_lab.twin import traces as traces_of
 from aifactory_lab.twin.traces import Trace
+from tests.datasets.test_cards import stores
 from tests.twin import naive
 
 EXAMPLES = settings(max_examples=120, deadline=None)
@@ -137,6 +142,46 @@ def test_figures_are_named_and_counted_as_in_a_load_test():
     assert totals["good_request_fraction"] == 0.25  # one is late, one has no inter-token latency, one was rejected
     assert found.distributions()["request_latency"].count == 3
     assert found.distributions()["time_to_first_token"].max == pytest.approx(200)
+
+
+def h100(tp=8):
+    parameters = inference.fitted().parameters
+    own = costs_of.of(
+        models.model("llama-3-70b"), hardware.gpu("h100-sxm"), tp=tp, precision="fp8", parameters=parameters
+    )
+    return serving.Steps.of(own, first=parameters.first_token_seconds)
+
+
+@pytest.mark.parametrize("store", stores(), ids=str)
+def test_a_real_hour_of_a_conversation_service_is_served(monkeypatch, store):
+    monkeypatch.setenv(places.VARIABLE, str(store))
+    hour = traces_of.from_arrivals(arrivals.azure("conv", seconds=4_000.0))
+    found = serving.simulate(hour, h100(), replicas=2, routing="least-loaded")
+    assert found.counts == {"served": 19_366, "rejected": 0, "queued": 0}
+    totals = found.totals(Slo(ttft_ms=1000, itl_ms=50))
+    assert totals["output_token_throughput"] * totals["benchmark_duration"] == pytest.approx(hour.osl.sum())
+    assert totals["good_request_fraction"] > 0.99
+    paced = [Trace.of(hour.times / pace, hour.isl, hour.osl) for pace in (1, 10, 20, 40)]
+    late = [serving.simulate(one, h100(), replicas=2).distributions()["time_to_first_token"].p99 for one in paced]
+    assert late == sorted(late)
+    assert late[-1] > 10 * late[0]
+
+
+@pytest.mark.parametrize("store", stores(), ids=str)
+def test_a_cache_spares_what_a_real_trace_allows(monkeypatch, store):
+    monkeypatch.setenv(places.VARIABLE, str(store))
+    trace = traces_of.mooncake()
+    options = {"replicas": 8, "routing": "prefix-affinity"}
+    hits = [
+        serving.simulate(trace, h100(), cache_tokens=tokens, **options).cache_hit_rate
+        for tokens in (0, 300_000, 3_000_000, 10**9)
+    ]
+    assert hits == sorted(hits)
+    assert hits[0] == 0
+    # One block in three came before; prompts' last blocks are not full, so a little more of their tokens did.
+    whole = serving.simulate(trace, h100(), cache_tokens=10**9).cache_hit_rate
+    assert trace.hit_rate() < whole < trace.hit_rate() + 0.02
+    assert hits[-1] <= whole + 1e-9
 
 
 @pytest.mark.parametrize(
