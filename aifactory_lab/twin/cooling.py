@@ -79,6 +79,8 @@ class Cooled:
         Drawn for the tower: evaporated and blown down.
     chilled_share
         Of the heat, what chillers moved.
+    water_celsius
+        As it reached the CDUs: what was asked, or what the air allows where there are no chillers.
     """
 
     heat_watts: Numbers
@@ -89,6 +91,7 @@ class Cooled:
     rejected_watts: Numbers
     water_kg_s: Numbers
     chilled_share: Numbers
+    water_celsius: Numbers
 
     @property
     def watts(self) -> Numbers:
@@ -113,6 +116,8 @@ class Cooling:
         Of the heat, what cold plates take; the rest goes into the hall's air.
     rejection
         ``"tower"`` (evaporates water, follows the wet bulb) or ``"dry"`` (no water, follows the air).
+    chillers
+        Whether there are any; without, water gets warmer than asked when the air does.
 
     All others are assumptions; see `assumptions()`.
 
@@ -125,6 +130,7 @@ class Cooling:
     water_celsius: float = 40.0
     liquid_share: float = 0.85
     rejection: str = "tower"
+    chillers: bool = True
     approach_tower_kelvin: float = _assumed("approach_tower_kelvin")
     approach_dry_kelvin: float = _assumed("approach_dry_kelvin")
     rise_kelvin: float = _assumed("rise_kelvin")
@@ -187,13 +193,14 @@ class Cooling:
             (liquid, self.water_celsius),
             (air + fan_units, min(self.air_water_celsius, self.water_celsius)),
         ):
-            share = np.clip((reached - at) / self.rise_kelvin, 0, 1)
+            share = np.clip((reached - at) / self.rise_kelvin, 0, 1) * self.chillers
             chilled += share * load
             chiller += share * load / self._cop(at, reached)
         rejected = carried + pumps + chiller
         fans = rejected * (self.fan_tower_share if tower else self.fan_dry_share)
         drawn = rejected / LATENT * self.blowdown_cycles / (self.blowdown_cycles - 1) if tower else np.zeros_like(heat)
-        return Cooled(heat, pumps, fan_units, chiller, fans, rejected, drawn, chilled / carried)
+        water = np.full_like(heat, self.water_celsius) if self.chillers else np.maximum(self.water_celsius, reached)
+        return Cooled(heat, pumps, fan_units, chiller, fans, rejected, drawn, chilled / carried, water)
 
     def _cop(self, cold_celsius: float, reached: Numbers) -> Numbers:
         """Return the chillers' coefficient of performance: a share of Carnot's, not above the best there is."""
@@ -219,6 +226,21 @@ def limit_watts(cdu: Cdu, running: int, *, liquid_share: float) -> float:
         msg = f"running={running!r} CDUs with liquid_share={liquid_share!r} take no heat"
         raise TwinError(msg, mend="running=1, liquid_share=0.85")
     return running * cdu.capacity_watts / liquid_share
+
+
+def gpu_limit_watts(celsius: float, *, coolant_celsius: ArrayLike = 26.8, kelvin_per_watt: float = 0.092) -> Numbers:
+    """Return the most that a GPU may draw to stay below a temperature: a cap for `power.clock`; see `gpu_celsius`.
+
+    Raises
+    ------
+    TwinError
+        If the coolant is no cooler than that.
+    """
+    coolant = np.asarray(coolant_celsius, np.float64)
+    if not (coolant < celsius).all():
+        msg = f"coolant_celsius={coolant_celsius!r} does not cool a GPU to celsius={celsius!r}"
+        raise TwinError(msg, mend="coolant_celsius=40, celsius=85")
+    return np.asarray((celsius - coolant) / kelvin_per_watt, np.float64)
 
 
 def gpu_celsius(watts: ArrayLike, *, coolant_celsius: ArrayLike = 26.8, kelvin_per_watt: float = 0.092) -> Numbers:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import cooling, hardware
+from aifactory_lab.twin import cooling, hardware, power
 from aifactory_lab.twin.checks import data
 from aifactory_lab.twin.cooling import Cooling
 
@@ -18,6 +18,7 @@ PLANTS = st.builds(
     water_celsius=st.floats(10, 50),
     liquid_share=st.floats(0, 1),
     rejection=st.sampled_from(cooling.REJECTIONS),
+    chillers=st.booleans(),
 )
 HEAT = st.floats(1e3, 1e9)
 DRY = st.floats(-20, 45)
@@ -71,6 +72,34 @@ def test_warm_water_needs_no_chiller_where_cold_water_does():
     assert warm.chiller_watts == 0
     assert cold.chiller_watts > 0.05e6
     assert warm.pue < cold.pue
+
+
+@settings(deadline=None)
+@given(PLANTS, DRY, BELOW)
+def test_water_is_as_asked_where_there_are_chillers_and_as_warm_as_the_air_makes_it_where_not(plant, dry, below):
+    with_, without = (dataclasses.replace(plant, chillers=chillers) for chillers in (True, False))
+    air = {"dry_celsius": dry, "wet_celsius": dry - below}
+    assert with_.run(1e6, **air).water_celsius == plant.water_celsius
+    done = without.run(1e6, **air)
+    assert done.chiller_watts == done.chilled_share == 0
+    approach = plant.approach_tower_kelvin - below if plant.rejection == "tower" else plant.approach_dry_kelvin
+    assert done.water_celsius == pytest.approx(max(plant.water_celsius, dry + approach))
+
+
+def test_a_heat_wave_reaches_the_clocks():
+    """No chillers, a dry cooler, an ever hotter day: warmer water, a lower cap, slower clocks, never the other way."""
+    gpu = hardware.gpu("h100")
+    days = np.arange(20.0, 56.0)
+    water = Cooling(rejection="dry", chillers=False).run(1e6, dry_celsius=days, wet_celsius=days - 10).water_celsius
+    caps = cooling.gpu_limit_watts(85.0, coolant_celsius=water, kelvin_per_watt=0.05)
+    clocks = power.clock(gpu, 1.0, cap_watts=caps)
+    assert clocks[0] == 1
+    assert clocks[-1] < 0.9
+    assert (np.diff(clocks) <= 0).all()
+    drawn = power.gpu_watts(gpu, 1.0, clock=clocks)
+    assert (cooling.gpu_celsius(drawn, coolant_celsius=water, kelvin_per_watt=0.05) <= 85 + 1e-9).all()
+    with pytest.raises(TwinError, match="coolant_celsius=90"):
+        cooling.gpu_limit_watts(85.0, coolant_celsius=90)
 
 
 def test_a_chiller_is_no_better_than_carnot():
