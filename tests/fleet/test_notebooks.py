@@ -28,7 +28,7 @@ def printed(path: str) -> list[str]:
     return [output.text for cell in cells if cell.cell_type == "code" for output in cell.outputs if "text" in output]
 
 
-@pytest.fixture(scope="module", params=["inline"])
+@pytest.fixture(scope="module", params=["inline", "workstation"])
 def fleet(request, tmp_path_factory):
     fleet = Fleet(request.param, folder=tmp_path_factory.mktemp("fleet"), gpus=2)
     yield fleet

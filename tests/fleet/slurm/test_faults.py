@@ -17,21 +17,22 @@ from tests.fleet.slurm.conftest import PATIENT, running, until
 
 def power_off(job_id: str, slurmd: int, conf: Path) -> None:
     """Kill a node's daemon and all that is left of a job on it, as if at one moment."""
-    mine = [process for process in psutil.process_iter() if _belongs(process, job_id, conf)]
+    mine = {process for process in psutil.process_iter() if _belongs(process, job_id, conf)}
+    keepers = {parent for process in mine for parent in process.parents() if parent.name().startswith("slurmstepd")}
+    assert len(keepers) == 2  # of the script and of the step: alive, they would report a job that failed
+    everything = [psutil.Process(slurmd), *keepers, *mine]
     for number in (signal.SIGSTOP, signal.SIGKILL):
-        for process in (psutil.Process(slurmd), *mine):
+        for process in everything:
             process.send_signal(number)
 
 
 def _belongs(process: psutil.Process, job_id: str, conf: Path) -> bool:
     """Tell whether a process is of this job, and of this Slurm: others on the machine count their jobs from 1 too."""
     try:
-        title, told = " ".join(process.cmdline()), process.environ()
-        return told.get("SLURM_CONF") == str(conf) and (
-            title.startswith(f"slurmstepd: [{job_id}.") or told.get("SLURM_JOB_ID") == job_id
-        )
+        told = process.environ()
     except psutil.Error:
         return False
+    return (told.get("SLURM_CONF"), told.get("SLURM_JOB_ID")) == (str(conf), job_id)
 
 
 def test_a_job_whose_node_dies_runs_again_on_another(fleet, slurm, slurm_says, tmp_path):
