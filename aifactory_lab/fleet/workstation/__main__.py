@@ -10,16 +10,18 @@ import os
 import secrets
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection as Line
-from multiprocessing.connection import Listener
+from multiprocessing.connection import Listener, answer_challenge, deliver_challenge
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from aifactory_lab.aside import write_aside
 from aifactory_lab.fleet.folders import made
+from aifactory_lab.fleet.workstation.births import birth
 from aifactory_lab.fleet.workstation.queue import Queue
 from aifactory_lab.fleet.workstation.records import Ledger
 
@@ -35,30 +37,41 @@ def main(folder: Path, gpus: int, pretend: bool) -> None:
         return  # another one serves this folder
     queue = Queue(Ledger(folder / "jobs" / "workstation"), gpus)
     key = secrets.token_bytes(32)
-    with Listener(("127.0.0.1", 0), authkey=key, backlog=64) as listener:
+    with Listener(("127.0.0.1", 0), backlog=64) as listener:
         _announce(home / "engine.json", listener.address[1], key, gpus, pretend)
-        while _serve(listener, queue):
-            pass
-    (home / "engine.json").unlink(missing_ok=True)
+        stopped = threading.Event()
+        threading.Thread(target=_listen, args=(listener, key, queue, stopped), daemon=True).start()
+        stopped.wait()
+        (home / "engine.json").unlink(missing_ok=True)
     queue.close()
 
 
 def _announce(path: Path, port: int, key: bytes, gpus: int, pretend: bool) -> None:
-    born = psutil.Process().create_time()
-    told = {"port": port, "key": key.hex(), "pid": os.getpid(), "born": born, "gpus": gpus, "pretend": pretend}
+    pid = os.getpid()
+    told = {"port": port, "key": key.hex(), "pid": pid, "born": birth(pid), "gpus": gpus, "pretend": pretend}
     with write_aside(path) as aside:
         aside.touch(mode=0o600)
         aside.write_text(json.dumps(told))
 
 
-def _serve(listener: Listener, queue: Queue) -> bool:
-    """Answer one caller; return whether to go on."""
+def _listen(listener: Listener, key: bytes, queue: Queue, stopped: threading.Event) -> None:
+    """Serve each caller in a thread of its own: one that says nothing, or is halted, keeps nobody waiting."""
+    while True:
+        with suppress(OSError):  # the caller has gone already
+            line = listener.accept()
+            threading.Thread(target=_serve, args=(line, key, queue, stopped), daemon=True).start()
+
+
+def _serve(line: "Line[Any, Any]", key: bytes, queue: Queue, stopped: threading.Event) -> None:
+    """Answer a caller who has the key."""
     try:
-        with listener.accept() as line:
-            return _answer(line, queue)
-    except (OSError, EOFError, ValueError) as error:  # a stranger without the key, a caller that died
+        with line:
+            deliver_challenge(line, key)
+            answer_challenge(line, key)
+            if not _answer(line, queue):
+                stopped.set()
+    except (OSError, EOFError, ValueError, AuthenticationError) as error:  # a stranger, a caller that died
         sys.stderr.write(f"a caller was not served: {type(error).__name__}: {error}\n")
-        return True
 
 
 def _answer(line: "Line[Any, Any]", queue: Queue) -> bool:

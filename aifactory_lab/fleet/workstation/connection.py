@@ -21,9 +21,9 @@ import psutil
 
 from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet.folders import made
+from aifactory_lab.fleet.workstation.births import birth
 
 START_SECONDS = 90.0
-BORN_WITHIN = 0.05
 _STARTED: list[psutil.Popen] = []  # children that outlive us: a Popen that is thrown away complains of them
 
 
@@ -34,19 +34,14 @@ class Note:
     port: int
     key: str
     pid: int
-    born: float
+    born: str
     gpus: int
     pretend: bool
 
     @property
     def lives(self) -> bool:
         """Whether the process that wrote it is there."""
-        try:
-            process = psutil.Process(self.pid)
-            same = bool(abs(process.create_time() - self.born) <= BORN_WITHIN)
-            return same and process.status() != psutil.STATUS_ZOMBIE
-        except (psutil.NoSuchProcess, ValueError):
-            return False
+        return birth(self.pid) == self.born != ""
 
 
 class Connection:

@@ -8,6 +8,7 @@ neither the queue nor the GPUs.
 ('workstation', 'workstation')
 """
 
+import math
 import os
 import shlex
 import sys
@@ -94,10 +95,10 @@ class WorkstationExecutor(core.PicklingExecutor):
         environment = dict(os.environ)
         ids: list[str] = []
         for delayed in delayed_submissions:
-            waits = ids[-self.at_most :][:1] if self.at_most and len(ids) >= self.at_most else []
-            record = ledger.add(self.order, environment, waits)
+            record = ledger.add(self.order, environment, first=ids[0] if ids else "", at_most=self.at_most or 0)
             self.order.save(order_file(self.folder, record.id))
-            delayed.set_timeout(max(1, round(60 * self.order.hours)), self.max_num_timeout)
+            # submitit takes a preemption late in a job for a timeout; the engine keeps the time, so let it be too long
+            delayed.set_timeout(math.ceil(max(75 * self.order.hours, 60 * self.order.hours + 10)), self.max_num_timeout)
             delayed.dump(utils.JobPaths(self.folder, job_id=record.id).submitted_pickle)
             ids.append(record.id)
         self._tell(ids)

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,11 +45,11 @@ class Record:
     devices
         Ids of its GPUs.
     pid, born
-        Its process, and when that was created: a pid alone may be somebody else's by now.
-    kills
-        How often its process was killed and started again.
-    waits
-        Ids of jobs that must have ended before it starts, well or not: the bound of a map.
+        Its process, and its birth (`workstation.births`): a pid alone may be somebody else's by now.
+    kills, losses
+        How often it was started again because its process was killed, or the machine went down.
+    first, at_most
+        Of a bounded map: the id of its first job, and how many of its jobs may be in the queue's hands at a time.
     folder, python
         The sender's current folder and interpreter.
     """
@@ -62,9 +62,11 @@ class Record:
     spans: list[list[float]] = field(default_factory=list)
     devices: list[str] = field(default_factory=list)
     pid: int = 0
-    born: float = 0.0
+    born: str = ""
     kills: int = 0
-    waits: list[str] = field(default_factory=list)
+    losses: int = 0
+    first: str = ""
+    at_most: int = 0
     folder: str = field(default_factory=os.getcwd)
     python: str = sys.executable
 
@@ -79,9 +81,9 @@ class Record:
         return self.state in ENDED
 
     @property
-    def before(self) -> list[str]:
-        """Ids of all jobs that must have ended before it starts."""
-        return [*self.order.after, *self.waits]
+    def interrupted(self) -> bool:
+        """Whether an attempt began whose end nobody wrote down: it runs, or the engine died with it."""
+        return bool(self.spans) and len(self.spans[-1]) == 1
 
 
 class Ledger:
@@ -90,9 +92,10 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self.folder = made(folder)
 
-    def add(self, order: Order, environment: Mapping[str, str], waits: Sequence[str] = ()) -> Record:
+    def add(self, order: Order, environment: Mapping[str, str], *, first: str = "", at_most: int = 0) -> Record:
         """Write the record of a new job, which waits; the environment is for its owner's eyes only."""
-        record = Record(self._next(), {**asdict(order), "after": list(order.after)}, waits=list(waits))
+        record = Record(self._next(), {**asdict(order), "after": list(order.after)}, first=first, at_most=at_most)
+        record.first = record.first or record.id
         with os.fdopen(
             os.open(self._path(record.id, "environment.json"), os.O_CREAT | os.O_WRONLY, 0o600), "w"
         ) as file:
@@ -148,11 +151,14 @@ class Ledger:
         return self.folder / f"{job_id}_{what}"
 
     def _next(self) -> str:
-        """Count jobs, across processes and for ever."""
-        with (self.folder / "counter").open("a+") as file:
+        """Count jobs, across processes and for ever: a number only gains digits, so there is never none in the file."""
+        file = os.open(self.folder / "counter", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            number = int(file.read() or 0) + 1
-            file.truncate(0)
-            file.write(str(number))
+            number = int(os.pread(file, 32, 0) or 0) + 1
+            while self.has(str(number)):  # the counter was lost: no job's record is ever written over
+                number += 1
+            os.pwrite(file, str(number).encode(), 0)
+        finally:
+            os.close(file)
         return str(number)

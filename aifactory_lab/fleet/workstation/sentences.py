@@ -35,19 +35,20 @@ def explain(record: Record, others: Sequence[Record], gpus: int, limits: str) ->
     if record.state == "RUNNING":
         where = f" on GPU {', '.join(record.devices)}" if record.devices else ""
         return f"{name} runs{where} since {span_of(_ran(record))}, and ends in {span_of(_left(record))} at the latest"
-    if record.state == "REQUEUED":
-        return f"{name} hands over and starts again at once"
     open_ones = {one.id: one for one in others}
     if behind := [open_ones[job_id] for job_id in record.order.after if job_id in open_ones]:
         return f"{name} waits for job {behind[0].id}, which is {behind[0].state}, to succeed"
-    if behind := [open_ones[job_id] for job_id in record.waits if job_id in open_ones]:
-        return f"{name} waits for job {behind[0].id}: the bound of its map is reached"
-    return f"{name} waits for {_resources(record, others, gpus)}; {limits}"
+    running = [one for one in others if one.first == record.first and one.state == "RUNNING"]
+    if 0 < record.at_most <= len(running):
+        return f"{name} waits: {len(running)} of its map run, and at most {record.at_most} may"
+    again = " again, as it was interrupted," if record.state == "REQUEUED" else ""
+    return f"{name} waits{again} for {_resources(record, others, gpus)}; {limits}"
 
 
 def _resources(record: Record, others: Sequence[Record], gpus: int) -> str:
-    running = [one for one in others if one.state in ("RUNNING", "REQUEUED")]
-    earlier = [one for one in others if one.state == "PENDING" and _before(one, record)]
+    alike = [one for one in others if bool(one.order.gpus) == bool(record.order.gpus)]
+    running = [one for one in alike if one.state == "RUNNING"]
+    earlier = [one for one in alike if one.state != "RUNNING" and _before(one, record)]
     if not record.order.gpus:
         told = "a free core"
     else:
@@ -55,9 +56,8 @@ def _resources(record: Record, others: Sequence[Record], gpus: int) -> str:
         told = f"{_count(record.order.gpus, 'GPU')}: {free} of {gpus} {'is' if free == 1 else 'are'} free"
     if earlier:
         told += f", {_count(len(earlier), 'job')} before it"
-    holding = [one for one in running if bool(one.order.gpus) == bool(record.order.gpus)]
-    if holding:
-        first = min(holding, key=_left)
+    if running:
+        first = min(running, key=_left)
         whose = f"{first.order.name}, {first.order.project}"
         told += f", and job {first.id} ({whose}) ends in {span_of(_left(first))} at the latest"
     return told
