@@ -156,5 +156,5 @@ def last_accounted(places: Places, told: Mapping[str, str]) -> int:
     """Return the highest id in the books, which only counts if slurmctld has lost its own memory."""
     if (places.state / "job_state").exists():
         return 0
-    _, said = programs.ask(["sacct", "-a", "-n", "-X", "-P", "-o", "JobIDRaw", "-S", "1970-01-02"], told)
-    return max((int(word) for word in said.split() if word.isdigit()), default=0)
+    well, said = programs.ask(["sacct", "-a", "-n", "-X", "-P", "-o", "JobIDRaw", "-S", "1970-01-02"], told)
+    return max((int(word) for word in said.split() if well and word.isdigit()), default=0)

@@ -12,26 +12,20 @@ a job of ours.) This module does not know what the jobs are.
 """
 
 import fcntl
-import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from aifactory_lab.errors import FleetError
-from aifactory_lab.fleet.private import configuration, processes, programs
-from aifactory_lab.fleet.private.daemons import Daemon, waves
+from aifactory_lab.fleet.private import configuration, lifecycle, processes, programs
+from aifactory_lab.fleet.private.daemons import waves
 from aifactory_lab.fleet.private.layout import PRETEND, Layout, chosen
 from aifactory_lab.fleet.private.places import Places, free_ports
 
 State = Literal["up", "broken", "down"]
-ANSWER_SECONDS = 60.0  # that a daemon may take on a busy machine; about 1 s on an idle one
-RUNNING = "R,S"  # running or suspended
-HAND_OVER, HAND_OVER_SECONDS = "USR2", 15.0  # the signal that submitit knows for a preemption
-REQUEUE_SECONDS = 30.0
-TELLING = (re.compile("fatal", re.IGNORECASE), re.compile("error", re.IGNORECASE), re.compile(""))  # best first
 
 
 @dataclass(frozen=True)
@@ -150,8 +144,8 @@ def down(folder: Path | str | None = None) -> Plant:
     with _alone(places):
         kept = places.load()
         every = waves(places, kept["layout"], Path(kept["run"]))
-        _put_back(places, Path(kept["run"]))
-        _stop(places, [daemon for wave in reversed(every) for daemon in wave])
+        lifecycle.put_back(places, Path(kept["run"]))
+        lifecycle.stop(places, [daemon for wave in reversed(every) for daemon in wave])
         processes.stop(processes.jobs_left(places.conf), 5.0)
         if not Path(kept["run"]).is_relative_to(places.folder):
             shutil.rmtree(kept["run"], ignore_errors=True)
@@ -169,8 +163,10 @@ def _up(places: Places, layout: Layout) -> Plant:
     made = kept.get("made", {}) if places.database.exists() else {}
     places.save(layout, ports, run, made)
     configuration.write(places, layout, ports, run)
-    _start(places, waves(places, layout, run))
-    _partition(programs.environment(places.conf, run / "mariadb.sock"), "UP")  # a `down` may have been interrupted
+    lifecycle.start(places, waves(places, layout, run))
+    lifecycle.partition(
+        programs.environment(places.conf, run / "mariadb.sock"), "UP"
+    )  # a `down` may have been interrupted
     if made != layout.projects:
         _make_projects(places, layout)
         places.save(layout, ports, run, layout.projects)
@@ -182,84 +178,6 @@ def _make_projects(places: Places, layout: Layout) -> None:
 
     for name, quota in layout.projects.items():
         projects.make(name, quota=quota, users=[programs.user()], conf=places.conf)
-
-
-def _start(places: Places, every: list[list[Daemon]]) -> None:
-    """Start what does not run, wave by wave; stop it again if one does not answer."""
-    started: list[Daemon] = []
-    try:
-        for wave in every:
-            missing = [daemon for daemon in wave if not processes.recorded(places.pid(daemon.name))]
-            for daemon in missing:
-                started.append(daemon)
-                _spawn(places, daemon)
-            for daemon in wave:
-                _await(places, daemon)
-    except BaseException:  # an interrupt, too, leaves nothing half started
-        _stop(places, started[::-1])
-        raise
-
-
-def _spawn(places: Places, daemon: Daemon) -> None:
-    daemon.before()
-    run = Path(places.load()["run"])
-    told = programs.environment(places.conf, run / "mariadb.sock")
-    log = places.log(daemon.name)
-    if log.exists():
-        log.replace(log.with_suffix(".log.old"))  # no log grows for ever, and what it says is of this start
-    processes.spawn(daemon.command, folder=places.folder, pid_file=places.pid(daemon.name), log=log, environment=told)
-
-
-def _await(places: Places, daemon: Daemon) -> None:
-    gone: Callable[[], bool] = lambda: processes.recorded(places.pid(daemon.name)) is None  # noqa: E731
-    if processes.until(daemon.answers, ANSWER_SECONDS, gone=gone):
-        return
-    log = places.log(daemon.name)
-    how = "ended at once" if gone() else f"does not answer after {ANSWER_SECONDS:g} s"
-    msg = f"{daemon.name} {how}: {_telling(log)}"
-    raise FleetError(msg, mend=f"less {log}")
-
-
-def _telling(log: Path) -> str:
-    """Return the line of a log that most likely says why."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    found = (line for telling in TELLING for line in reversed(lines) if telling.search(line))
-    return next(found, "its log is empty")
-
-
-def _put_back(places: Places, run: Path) -> None:
-    """Put what runs back into the queue; what cannot be put back is cancelled.
-
-    The fleet's own jobs are asked first, as Slurm does when it preempts them: they write a checkpoint and go by
-    themselves.
-    """
-    if not processes.recorded(places.pid("slurmctld")):
-        return
-    told = programs.environment(places.conf, run / "mariadb.sock")
-
-    def busy(states: str) -> set[str]:
-        return set(programs.ask(["squeue", "-h", "-a", "-t", states, "-o", "%i"], told)[1].split())
-
-    _partition(told, "DOWN")  # else what is waiting, or has just gone back, starts meanwhile
-    if ours := {job for job in busy(RUNNING) if (places.jobs / f"{job}_submitted.pkl").exists()}:
-        programs.ask(["scancel", f"--signal={HAND_OVER}", *ours], told)
-        processes.until(lambda: not ours & busy(RUNNING), HAND_OVER_SECONDS)
-    for job in busy(RUNNING):  # not what is ending: a job that has just gone back would be cancelled
-        if not programs.ask(["scontrol", "requeue", job], told)[0]:
-            programs.ask(["scancel", job], told)
-    processes.until(lambda: not busy(f"{RUNNING},CG"), REQUEUE_SECONDS)
-
-
-def _partition(told: Mapping[str, str], state: str) -> None:
-    """Let Slurm start jobs, or no more; what runs goes on."""
-    programs.ask(["scontrol", "update", f"PartitionName={configuration.PARTITION}", f"State={state}"], told)
-
-
-def _stop(places: Places, daemons: list[Daemon]) -> None:
-    for daemon in daemons:
-        if record := processes.recorded(places.pid(daemon.name)):
-            processes.stop([record], daemon.stop_seconds)
-        places.pid(daemon.name).unlink(missing_ok=True)
 
 
 @contextmanager
