@@ -91,6 +91,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self.folder = made(folder)
+        self._ended: dict[str, Record] = {}  # nothing more happens to these: a board that looks reads them once
 
     def add(self, order: Order, environment: Mapping[str, str], *, first: str = "", at_most: int = 0) -> Record:
         """Write the record of a new job, which waits; the environment is for its owner's eyes only."""
@@ -124,7 +125,11 @@ class Ledger:
     def all(self) -> Iterator[Record]:
         """Read all records, oldest first."""
         ids = [path.name.removesuffix("_record.json") for path in self.folder.glob("*_record.json")]
-        yield from (self.load(job_id) for job_id in sorted(ids, key=int))
+        for job_id in sorted(ids, key=int):
+            record = self._ended.get(job_id) or self.load(job_id)
+            if record.ended:
+                self._ended[job_id] = record
+            yield record
 
     def has(self, job_id: str) -> bool:
         """Whether there is such a job."""

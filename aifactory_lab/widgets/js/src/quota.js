@@ -54,8 +54,8 @@ export function quotaBars(projects, gpus) {
   }));
 }
 
-/** Hours: two decimals while they are few. */
-export const hoursOf = (value) => (value < 10 ? value.toFixed(2) : count(value));
+/** Hours: decimals while they are few. */
+export const hoursOf = (value) => (value < 100 ? value.toFixed(value < 10 ? 2 : 1) : count(value));
 
 /** The GPU-hours of a project by its people. */
 export function hoursWords(project, usage, days) {

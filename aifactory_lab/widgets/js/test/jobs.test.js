@@ -26,7 +26,7 @@ test("a project is told in a sentence", () => {
   assert.equal(sentence(project("vision", 4, 6, 2, { running: 3, pending: 2, waiting: 5 })), "vision uses 6 GPUs of a quota of 4, 2 of them borrowed; 3 jobs running, 2 waiting for 5 GPUs");
   assert.equal(sentence(project("a", null, 1)), "a uses 1 GPU; 1 job running, 0 waiting for 0 GPUs");
   const usage = [{ project: "a", user: "ada", gpu_hours: 12.34 }, { project: "b", user: "bob", gpu_hours: 1 }];
-  assert.equal(hoursWords("a", usage, 7), "GPU-hours in the last 7 days: ada 12");
+  assert.equal(hoursWords("a", usage, 7), "GPU-hours in the last 7 days: ada 12.3");
 });
 
 test("a gang is one block on each of its nodes, and what has none of the GPUs is counted", () => {
@@ -109,5 +109,5 @@ test("a sentence does not repeat the name that stands beside it", () => {
   assert.equal(of("job 15 waits for 2 GPUs; 1 is free"), "for 2 GPUs; 1 is free");
   assert.equal(of("job 15 waits, it is not its turn"), "it is not its turn");
   assert.equal(of("there is no job 15"), "there is no job 15");
-  assert.deepEqual([0, 0.0906, 9.876, 1234.5].map(hoursOf), ["0.00", "0.09", "9.88", "1,235"]);
+  assert.deepEqual([0, 0.0906, 9.876, 15.8, 1234.5].map(hoursOf), ["0.00", "0.09", "9.88", "15.8", "1,235"]);
 });
