@@ -12,6 +12,7 @@ the output folder. What a recipe's steps cost twice that way, `etl.distribution`
 import os
 import shutil
 import threading
+from asyncio import CancelledError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,7 +24,7 @@ import polars as pl
 from aifactory_lab import cluster, device
 from aifactory_lab.aside import write_aside
 from aifactory_lab.datasets.material import RawMaterial
-from aifactory_lab.errors import DeviceError, require
+from aifactory_lab.errors import DeviceError, FactoryError, require
 from aifactory_lab.etl import slices
 from aifactory_lab.etl.features import TABLE
 from aifactory_lab.etl.progress import counting, growing
@@ -47,13 +48,17 @@ def compute(client: Any) -> device.Device:
     Raises
     ------
     DeviceError
-        If there are no workers, they cannot import this package, or some have GPUs and some have none.
+        If the scheduler or the workers are gone, they cannot run this package, or only some of them have GPUs.
     """
-    try:
-        told: dict[str, device.Device] = client.run(device.current)
-    except ImportError as error:
-        msg = f"the workers of {client.scheduler.address} cannot import aifactory_lab: {error}"
+    if client.scheduler is None or client.status != "running":
+        msg = f"the client is {client.status}: its Dask scheduler is gone"
+        raise DeviceError(msg, mend="cluster.start()")
+    answers = client.run(device.current, on_error="return")
+    if error := next((answer for answer in answers.values() if isinstance(answer, ImportError | FactoryError)), None):
+        msg = f"the workers of {client.scheduler.address} cannot run this package: {error}"
         raise DeviceError(msg, mend="start them with the Python of this environment") from error
+    # A worker that dies while it is asked answers with a broken connection: those that live speak for it.
+    told = {address: answer for address, answer in answers.items() if isinstance(answer, device.Device)}
     if not told:
         msg = f"the Dask cluster at {client.scheduler.address} has no workers"
         raise DeviceError(msg, mend="client.wait_for_workers(1)")
@@ -70,17 +75,26 @@ def run(recipe: Recipe, raw: RawMaterial, path: Path, progress: bool, client: An
     Raises
     ------
     DeviceError
-        If there are no workers, or a slice has killed too many of them.
+        If there are no workers, a slice has killed too many of them, or the scheduler is gone.
     """
+    closed = require("distributed.comm", extra="fleet").CommClosedError
     with workers(client) as client:
-        if compute(client).kind == "gpu":
-            _on_gpus(client, recipe, raw, path, progress)
-            return 1
-        parts = plan(recipe, raw, len(client.scheduler_info(n_workers=-1)["workers"]))
-        with counting(recipe.name, sum(part.rows for part in parts), show=progress) as count:
-            for rows in write(client, recipe, raw, parts, path):
-                count(rows)
-        return len(parts)
+        try:
+            return _run(client, recipe, raw, path, progress)
+        except (closed, CancelledError) as error:
+            msg = f"the Dask scheduler is gone: {' '.join(str(error).split()) or type(error).__name__}"
+            raise DeviceError(msg, mend="cluster.start(), then etl.run(…) again") from error
+
+
+def _run(client: Any, recipe: Recipe, raw: RawMaterial, path: Path, progress: bool) -> int:
+    if compute(client).kind == "gpu":
+        _on_gpus(client, recipe, raw, path, progress)
+        return 1
+    parts = plan(recipe, raw, max(1, len(client.scheduler_info(n_workers=-1)["workers"])))
+    with counting(recipe.name, sum(part.rows for part in parts), show=progress) as count:
+        for rows in write(client, recipe, raw, parts, path):
+            count(rows)
+    return len(parts)
 
 
 def plan(recipe: Recipe, raw: RawMaterial, count: int, rows: int = ROWS) -> list[Slice]:

@@ -127,6 +127,33 @@ def test_a_cluster_without_workers_is_said(small, tmp_path):
         etl.run(RECIPE, small, out=tmp_path, client=client)
 
 
+def test_a_worker_that_dies_while_it_is_asked_does_not_speak_for_the_others(here):
+    here.client.wait_for_workers(2, timeout=60)
+    before = here.workers["pid"].to_list()
+    threading.Timer(0.2, os.kill, (before[0], signal.SIGKILL)).start()
+    stop = time.monotonic() + 60
+    while time.monotonic() < stop and before[0] in here.workers["pid"].to_list():
+        assert scale_out.compute(here.client).kind == "cpu"
+    here.client.wait_for_workers(2, timeout=60)
+
+
+def test_a_scheduler_that_is_gone_is_said_and_leaves_nothing(small, tmp_path):
+    from distributed import Client, LocalCluster
+
+    lone = LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=":0")
+    with Client(lone) as client:
+        client.submit(time.sleep, 0).result()
+        parts = slices.plan(RECIPE, small, 500)
+        rows_done = scale_out.write(client, RECIPE, small, parts, tmp_path / TABLE)
+        next(rows_done)
+        rows_done.close()
+        assert [path.name for path in tmp_path.iterdir()] == [TABLE], "an abandoned run takes its parts away"
+        lone.close()
+        with pytest.raises(DeviceError, match=r"is gone|has no workers"):
+            scale_out.run(RECIPE, small, tmp_path / "again", progress=False, client=client)
+    assert not (tmp_path / "again").exists()
+
+
 def test_slices_fill_the_workers_evenly():
     for count in (1, 2, 3):
         assert len(scale_out.plan(RECIPE, RAW, count)) == count
