@@ -2,8 +2,8 @@
 
 A load keeps `concurrency` requests in a replica, each of `isl` prompt tokens and `osl` answer tokens. As many as fit
 the memory are decoded together; between two of a request's tokens comes a share of the others' prefills, which a bare
-roofline leaves out. All sizes may be arrays: a million configurations take about a second. Beside each figure is the
-band that held-out measurements kept. Bursts, traces and percentiles are `serving`'s to say.
+roofline leaves out. All sizes may be arrays, a million configurations at once. Beside each figure is the band that
+held-out measurements kept. Bursts, traces and percentiles are `serving`'s to say.
 
 >>> found = predict("llama-3-70b", "h100-sxm", tp=4, isl=1024, osl=1024, concurrency=[8, 64], precision="fp8")
 >>> found.tokens_per_second[1] > 4 * found.tokens_per_second[0]

@@ -144,12 +144,30 @@ def test_figures_are_named_and_counted_as_in_a_load_test():
     assert found.distributions()["time_to_first_token"].max == pytest.approx(200)
 
 
-def h100(tp=8):
+def h100(name="llama-3-70b", tp=8, precision="fp8"):
     parameters = inference.fitted().parameters
-    own = costs_of.of(
-        models.model("llama-3-70b"), hardware.gpu("h100-sxm"), tp=tp, precision="fp8", parameters=parameters
-    )
+    own = costs_of.of(models.model(name), hardware.gpu("h100-sxm"), tp=tp, precision=precision, parameters=parameters)
     return serving.Steps.of(own, first=parameters.first_token_seconds)
+
+
+@pytest.mark.parametrize(
+    ("name", "tp", "precision", "isl", "osl", "rate"),
+    [
+        ("llama-3-70b", 8, "fp8", 1000, 300, 1.0),
+        ("llama-3-70b", 8, "fp8", 1000, 300, 8.0),
+        ("llama-3-70b", 4, "fp8", 4000, 100, 4.0),
+        ("gpt-oss-120b", 2, "fp4", 1000, 300, 8.0),
+    ],
+)
+def test_the_closed_form_says_the_same(name, tp, precision, isl, osl, rate):
+    """A request that comes finds as many others in service as Little's law says; with them it is a closed loop."""
+    times = np.cumsum(np.random.default_rng(0).exponential(1 / rate, 5000))
+    found = serving.simulate(Trace.of(times, isl, osl), h100(name, tp, precision))
+    others = rate * (found.e2e.mean() - inference.fitted().parameters.first_token_seconds)
+    closed = inference.predict(
+        name, "h100-sxm", tp=tp, isl=isl, osl=osl, concurrency=1 + others, precision=precision
+    )  # fmt: skip
+    assert found.itl.mean() == pytest.approx(float(closed.tpot), rel=0.03)
 
 
 @pytest.mark.parametrize("store", stores(), ids=str)
