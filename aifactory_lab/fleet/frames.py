@@ -1,6 +1,6 @@
 """The frames that a fleet returns, the same from every engine: their columns, types and words.
 
-``state`` is one of `STATES`. Times are UTC. ``devices`` names GPUs as ``node:index``, empty until a job runs. This
+``state`` is one of `states.STATES`. Times are UTC. ``devices`` names GPUs as ``node:index``, empty until a job runs. This
 module asks no engine.
 
 >>> empty(NODES).columns[:3]
@@ -8,13 +8,13 @@ module asks no engine.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 import polars as pl
 
-State = Literal["PENDING", "RUNNING", "REQUEUED", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"]
-STATES: tuple[State, ...] = get_args(State)
-ENDED: frozenset[State] = frozenset({"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT"})
+from aifactory_lab.fleet.states import ENDED, STATES, State
+
+__all__ = ["ENDED", "JOBS", "NODES", "PROJECTS", "STATES", "TIME", "USAGE", "State", "empty", "frame"]
 TIME = pl.Datetime("us", "UTC")
 
 JOBS: dict[str, Any] = {

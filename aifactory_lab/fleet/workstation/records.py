@@ -24,8 +24,8 @@ from typing import Any, Literal
 from aifactory_lab.aside import write_text
 from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet.folders import made
-from aifactory_lab.fleet.frames import ENDED, State
 from aifactory_lab.fleet.orders import Order
+from aifactory_lab.fleet.states import ENDED, State
 
 Wish = Literal["cancel", "requeue"]
 
