@@ -1,7 +1,7 @@
 """The frames that a fleet returns, the same from every engine: their columns, types and words.
 
-``state`` is one of `states.STATES`. Times are UTC. ``devices`` names GPUs as ``node:index``, empty until a job runs. This
-module asks no engine.
+``state`` is one of `states.STATES`. Times are UTC. ``devices`` names GPUs as ``node:index``, empty until a job runs.
+This module asks no engine.
 
 >>> empty(NODES).columns[:3]
 ['node', 'state', 'gpus']
