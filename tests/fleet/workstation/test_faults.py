@@ -41,15 +41,15 @@ def kill_engine(fleet) -> int:
 
 
 def test_a_killed_engine_loses_nothing_and_runs_nothing_twice(fleet, tmp_path):
-    held = fleet.submit(work.Steps(str(tmp_path / "steps"), 30), gpus=1)
+    held = fleet.submit(work.Steps(str(tmp_path / "steps"), 120), gpus=1)
     running(held)
     waiting = [fleet.submit(work.stay, 0.2, gpus=2, name=f"late{index}") for index in range(2)]
     follower = fleet.submit(work.add, 1, after=[waiting[1]])
     kill_engine(fleet)
     assert held.state == "RUNNING"  # to ask is to start a new engine
     single = fleet.submit(work.stay, 0.2, gpus=1)
-    assert held.result(PATIENT) == 30
-    assert (tmp_path / "steps").read_text().split() == [str(step) for step in range(30)]
+    assert held.result(PATIENT) == 120
+    assert (tmp_path / "steps").read_text().split() == [str(step) for step in range(120)]
     assert len(held.attempts) == 1
     spans = [job.result(PATIENT) for job in waiting]
     assert spans[0][2] <= spans[1][1]  # in the order in which they were sent
