@@ -16,13 +16,13 @@ NOTHING = dict.fromkeys(
 
 
 def test_energy_is_the_sum_by_hand():
-    """One megawatt for an hour at 10 cents is 100 dollars; 1,000 tokens a second for an hour are 3.6 million."""
+    """1.25 megawatts for an hour at 10 cents are 125 dollars; 1,000 tokens a second for an hour are 3.6 million."""
     bill = cost.per_mtoken(
-        tokens_per_second=1000, gpus=1, it_watts=1e6, pue=1.0,
+        tokens_per_second=1000, gpus=1, it_watts=1e6, pue=1.25,
         assume=NOTHING | {"dollars_per_kwh": 0.1, "utilisation": 1, "grid_kg_per_kwh": 0.4},
     )  # fmt: skip
-    assert bill.dollars == pytest.approx((100 / 3.6,) * 3)
-    assert bill.kg_co2e == pytest.approx((400 / 3.6,) * 3)
+    assert bill.dollars == pytest.approx((125 / 3.6,) * 3)
+    assert bill.kg_co2e == pytest.approx((500 / 3.6,) * 3)
 
 
 def test_hardware_is_written_off_by_hand():
