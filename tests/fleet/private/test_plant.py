@@ -181,18 +181,18 @@ def test_after_a_power_cut_the_queue_is_there(plant, folder):
 
 def test_down_leaves_no_process_and_up_goes_on_where_jobs_were(plant, folder, tmp_path):
     steps = tmp_path / "steps"
-    job = Fleet("slurm", folder=folder).submit(work.Steps(str(steps), 60), gpus=1, project="vision")
+    job = Fleet("slurm", folder=folder).submit(work.Steps(str(steps), 80), gpus=1, project="vision")
     until(lambda: job.attempts and steps.exists(), "the training does not begin")
     down = private.down(folder)
     assert (down.state, ours(folder)) == ("down", [])
     assert private.down(folder) == down
-    assert 0 < len(steps.read_text().split()) < 60
+    assert 0 < len(steps.read_text().split()) < 80
     with ThreadPoolExecutor() as pool:  # whoever comes second finds it up
         one, other = pool.map(private.up, [folder, folder])
     assert one == other == private.status(folder)
     assert one.ports == plant.ports
-    assert job.result(PATIENT) == 60
-    assert steps.read_text().split() == [str(step) for step in range(60)]
+    assert job.result(PATIENT) == 80
+    assert steps.read_text().split() == [str(step) for step in range(80)]
     assert len(job.attempts) == 2
 
 
