@@ -121,7 +121,7 @@ def datasets() -> None:
 @helpful
 def dash(
     board: Annotated[
-        str, typer.Argument(help="mission_control, gpus, throughput or factory_floor.")
+        str, typer.Argument(help="mission_control, gpus, throughput, training, fleet or factory_floor.")
     ] = "mission_control",
     port: Annotated[int, typer.Option(help="Where to listen.")] = PORT,
     host: Annotated[str, typer.Option(help="This machine only, unless you say otherwise.")] = HOST,
