@@ -14,6 +14,8 @@ from aifactory_lab.twin.checks import Check, data
 
 ACME = "AcmeTrace (CC-BY-4.0), utilization/util_pkl"
 SM_ACTIVE, UTILISATION = 3, 1  # columns of util_gpu_seren.csv and util_gpu_kalos_full.csv
+RAPS = "ExaDigiT/RAPS 6c142bf, run"
+MODEL = "another model of the plant, not a meter"
 VIDUR = "microsoft/vidur 7d475133, data/ (MIT): NCCL as measured, 2 KiB to 64 MiB"
 
 
@@ -77,8 +79,8 @@ def _frontier(activity: float) -> float:
 
 
 CHECKS = (
-    Check("Frontier at rest", "MW", "ExaDigiT/RAPS 6c142bf, run", 7.3065, lambda: _frontier(0.0), 1e-5),
-    Check("Frontier at its peak", "MW", "ExaDigiT/RAPS 6c142bf, run", 28.2279, lambda: _frontier(1.0), 1e-5),
+    Check("Frontier at rest", "MW", RAPS, 7.3065, lambda: _frontier(0.0), 1e-5, note=MODEL),
+    Check("Frontier at its peak", "MW", RAPS, 28.2279, lambda: _frontier(1.0), 1e-5, note=MODEL),
     Check("GPUs of Frontier", "GPUs", "ORNL: 9,472 nodes of four MI250X", 37_888, lambda: supply.frontier().gpus, 0),
     Check(
         "Mean power of a Kalos A100",
@@ -178,7 +180,8 @@ CHECKS = (
         1.03,
         _warm_water,
         0.02,
-        note="plausible at best: the cooling model is NOT VALIDATED",
+        seen=True,
+        note="plausible at best: its guesses were made knowing this number; the cooling model is NOT VALIDATED",
     ),
     Check(
         "Mean temperature of a Kalos A100",
