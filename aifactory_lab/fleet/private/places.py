@@ -81,7 +81,7 @@ class Places:
             return folders.made(self.folder / "run")
         if kept and Path(kept).is_dir():
             return Path(kept)
-        return Path(tempfile.mkdtemp(prefix="aifactory-"))
+        return Path(tempfile.mkdtemp(prefix="aifactory-slurm-"))
 
     def load(self) -> dict[str, Any]:
         """Return what was kept of the plant that was here: layout, ports, run; empty if none was.

@@ -108,7 +108,9 @@ def test_sockets_keep_a_name_that_the_kernel_takes(tmp_path):
     assert run.stat().st_mode & 0o077 == 0
     assert deep.run(str(run)) == run
     run.rmdir()  # a reboot empties /tmp
-    assert deep.run(str(run)) != run
+    again = deep.run(str(run))
+    assert again != run
+    again.rmdir()
 
 
 def test_ports_are_free_and_kept():
