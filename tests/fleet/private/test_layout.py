@@ -42,7 +42,7 @@ def test_real_gpus_are_one_node_in_cudas_order(gpus, tmp_path):
     assert "pretend" not in chosen.words
     places = Places(tmp_path / "fleet")
     places.make()
-    configuration.write(places, chosen, free_ports(["slurmctld", "slurmdbd", "n1"], {}), places.run())
+    configuration.write(places, chosen, free_ports(["slurmctld", "slurmdbd", "n1"], {}), tmp_path)
     assert f"Name=gpu File={tmp_path}/nvidia10\n" in places.gres.read_text()
     assert "Gres=gpu:4,shard:16" in places.conf.read_text()
     assert layout.chosen(None, nodes=2, gpus_per_node=2).pretend
