@@ -60,6 +60,14 @@ def test_a_mixture_reads_the_experts_that_a_batch_meets():
     assert all_of_them == pytest.approx(own.experts_seconds)
 
 
+@pytest.mark.parametrize(("name", "parts"), [("llama-3-70b", [1, 4, 8, 8]), ("deepseek-v3", [1, 1, 1, 1])])
+def test_keys_and_values_are_shared_as_far_as_there_are_heads(name, parts):
+    model = models.model(name)
+    own = costs.of(model, H100, tp=[1, 4, 8, 16], precision="fp8", parameters=IDEAL)
+    assert (model.kv_bytes_per_token() / own.kv_bytes).tolist() == parts
+    assert own.weight_bytes[3] == own.weight_bytes[0] / 16
+
+
 def test_the_memory_bounds_the_batch():
     found = inference.predict("llama-3-70b", H100, tp=2, isl=8192, osl=1024, concurrency=[16, 64, 128], precision="fp8")
     assert found.batch.tolist()[0] == 16
