@@ -22,7 +22,7 @@ from aifactory_lab.fleet.workstation.station import Pool, Station
 
 PRIORITY = {"train": 0, "interactive": 1, "inference": 2}
 FIRST = 100  # those that run already come before all
-STATUS = "127.0.0.1:0"  # Dask's status pages, to be read only; without a word they are for all
+STATUS = "127.0.0.1:0"  # of counts, to be read only; without a word they are for all the network
 QUIET = {  # Dask looks after itself fifty times a second, for clusters that are busier than this
     "distributed.admin.tick.interval": "1h",
     "distributed.admin.tick.cycle": "1h",
@@ -152,12 +152,13 @@ def _cluster(counted: dict[str, int]) -> Any:
                 "resources": {name: count},
                 "memory_limit": 0,
                 "dashboard_address": STATUS,
+                "dashboard": False,
             },
         }
         for name, count in counted.items()
     }
     scheduler = {
         "cls": distributed.Scheduler,
-        "options": {"protocol": "inproc://", "dashboard_address": STATUS},
+        "options": {"protocol": "inproc://", "dashboard_address": STATUS, "dashboard": False},
     }
     return distributed.SpecCluster(workers=workers, scheduler=scheduler, silence_logs="WARNING")
