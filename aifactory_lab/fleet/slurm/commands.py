@@ -19,6 +19,7 @@ from aifactory_lab.errors import FleetError
 
 PATIENCE = 30.0  # seconds; a controller that is alive and busy answers within its MessageTimeout, 10 s by default
 SILENT = re.compile(r"unable to contact|refused|not responding|timed out|slurmdbd", re.IGNORECASE)
+BOOKLESS = re.compile(r"accounting storage is disabled|not running a supported (accounting_storage|priority) plugin")
 FORMATS = re.compile(
     r"^(SQUEUE|SINFO|SACCT|SSHARE|SPRIO|SCONTROL|SLURM_TIME_FORMAT|SLURM_BITSTR|SBATCH|SLURM_CLUSTERS)"
 )
@@ -48,6 +49,22 @@ def run(program: str, *arguments: str, conf: Path | None = None, patience: float
     if done.returncode:
         raise _refusal(program, done.stderr.strip() or done.stdout.strip(), conf)
     return done.stdout
+
+
+def books(program: str, *arguments: str, conf: Path | None = None) -> str:
+    """Return what Slurm's books say; nothing on a Slurm that keeps none (no slurmdbd: no quota and no hours).
+
+    Raises
+    ------
+    FleetError
+        As `run`.
+    """
+    try:
+        return run(program, *arguments, conf=conf)
+    except FleetError as error:
+        if BOOKLESS.search(error.what):
+            return ""
+        raise
 
 
 def environment(conf: Path | None) -> dict[str, str]:

@@ -39,6 +39,8 @@ from aifactory_lab.fleet.slurm import (
 from aifactory_lab.fleet.slurm.reach import reach
 from aifactory_lab.fleet.slurm.rows import Run
 
+WITHOUT_BOOKS = "this Slurm keeps no books (slurmdbd): no projects, no quota, no fair share, no hours"
+
 
 class Slurm:
     """See the module; the protocol is `fleet.engines.Engine`.
@@ -50,7 +52,6 @@ class Slurm:
     """
 
     name = "slurm"
-    limits = ""
 
     def __init__(self, reason: str, folder: Path | str | None = None) -> None:
         found = reach(folder)
@@ -60,6 +61,7 @@ class Slurm:
         self.reason, self.conf = reason, found.conf
         self.folder = root(folder) / "jobs" / "slurm"
         self.pretend = pretends(found.conf)
+        self.limits = "" if snapshot.look(found.conf).accounts else WITHOUT_BOOKS
         self._orders: dict[str, Order | None] = {}
 
     def check(self, order: Order) -> None:

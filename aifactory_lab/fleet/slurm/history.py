@@ -28,7 +28,7 @@ def attempts(conf: Path | None, since: datetime | None = None, *, truncate: bool
     start = since.strftime("%Y-%m-%dT%H:%M:%S") if since else FOREVER
     flags = ["-T"] if truncate else []
     return rows.past(
-        commands.run("sacct", "-X", "-P", "-n", "-D", "-a", *flags, "-S", start, "-o", rows.PAST, conf=conf)
+        commands.books("sacct", "-X", "-P", "-n", "-D", "-a", *flags, "-S", start, "-o", rows.PAST, conf=conf)
     )
 
 
@@ -40,7 +40,7 @@ def lately(conf: Path | None, since: datetime | None) -> list[rows.Run]:
 
 def of(conf: Path | None, job_id: str) -> list[rows.Run]:
     """Return the attempts of one job, oldest first."""
-    told = rows.past(commands.run("sacct", "-X", "-P", "-n", "-D", "-j", job_id, "-o", rows.PAST, conf=conf))
+    told = rows.past(commands.books("sacct", "-X", "-P", "-n", "-D", "-j", job_id, "-o", rows.PAST, conf=conf))
     return [run for run in told if run.id == job_id]
 
 

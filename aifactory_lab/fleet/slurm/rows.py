@@ -2,7 +2,7 @@
 
 Every function takes text and returns rows, so it is tested on text that a real Slurm wrote. This module asks nobody.
 
->>> nodes("NodeName=n1 CPUAlloc=1 CPUTot=8 State=MIXED CfgTRES=cpu=8,gres/gpu=2 AllocTRES=cpu=1,gres/gpu=1 ")[0].used
+>>> nodes("NodeName=n1 Gres=gpu:h100:2(S:0) GresUsed=gpu:h100:1(IDX:0) CPUAlloc=1 CPUTot=8 State=MIXED ")[0].used
 1
 """
 
@@ -16,10 +16,11 @@ from aifactory_lab.fleet.slurm.commands import hosts, moment, seconds, tres
 # squeue cuts each field at its width, 20 by default. The name is last, since it may hold anything.
 QUEUE = (
     "JobArrayID:64|,JobID:20|,State:20|,Reason:64|,Account:64|,UserName:64|,QOS:80|,NumNodes:12|,NodeList:2000|,"
-    "SubmitTime:24|,StartTime:24|,EndTime:24|,TimeLimit:24|,PriorityLong:20|,tres-alloc:400|,RestartCnt:12|,Name:256"
+    "SubmitTime:24|,StartTime:24|,EndTime:24|,TimeLimit:24|,PriorityLong:20|,tres-alloc:400|,tres-per-node:100|,RestartCnt:12|,Name:256"
 )
 PAST = "JobID,Account,User,QOS,State,AllocTRES,ReqTRES,ElapsedRaw,Submit,Start,End,Timelimit,NNodes,ExitCode,JobName"
-GONE = {"CANCELLED": "CANCELLED", "PREEMPTED": "CANCELLED", "TIMEOUT": "TIMEOUT", "DEADLINE": "TIMEOUT"}
+WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
+HOLDING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +50,12 @@ class Run:
     @property
     def pending(self) -> bool:
         """Whether it waits."""
-        return self.word in {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
+        return self.word in WAITING
 
     @property
     def running(self) -> bool:
         """Whether it holds its devices."""
-        return self.word in {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"}
+        return self.word in HOLDING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ def past(text: str) -> list[Run]:
 
 
 def nodes(text: str) -> list[Node]:
-    """Read ``scontrol -o show node``."""
+    """Read ``scontrol -d -o show node``."""
     return [_node(_pairs(line)) for line in text.splitlines() if line.startswith("NodeName=")]
 
 
@@ -137,6 +138,15 @@ def shares(text: str) -> dict[tuple[str, str], float]:
     return {(account, user): float(factor) for account, user, factor, *_ in parts if user and factor}
 
 
+def gres(text: str) -> int:
+    """Return how many GPUs there are in a list of generic resources; a Slurm need not count them as TRES.
+
+    >>> gres("gpu:h100:8(S:0-1),gpu:a100:2,shard:80"), gres("gres:gpu:2"), gres("gpu:2(IDX:0-1)"), gres("N/A")
+    (10, 2, 2, 0)
+    """
+    return sum(int(count) for count in re.findall(r"(?:^|[,:/])gpu(?::[^:,(]*[^:,(\d][^:,(]*)?[:=](\d+)", text))
+
+
 def word(text: str) -> str:
     """Return a state without its decoration: ``CANCELLED by 0`` is CANCELLED.
 
@@ -165,10 +175,11 @@ def _queued(line: str) -> Run:
         limit,
         priority,
         granted,
+        each,
         again,
         name,
     ) = told
-    waits = state == "PENDING"
+    open_ = word(state) in WAITING | HOLDING  # until it has ended, Slurm tells when it would at the latest
     return Run(
         id=job,
         raw=raw,
@@ -180,9 +191,9 @@ def _queued(line: str) -> Run:
         nodes=int(count or 1),
         submitted=moment(sent),
         started=moment(start),
-        ended=None if waits else moment(end),
+        ended=None if open_ else moment(end),
         limit=seconds(limit),
-        gpus=tres(granted, "gres/gpu"),
+        gpus=tres(granted, "gres/gpu") or gres(each) * int(count or 1),
         cpus=tres(granted, "cpu"),
         name=name,
         hosts=tuple(hosts(where)),
@@ -217,8 +228,8 @@ def _node(told: dict[str, str]) -> Node:
     return Node(
         name=told["NodeName"],
         state=_node_state(told.get("State", "")),
-        gpus=tres(told.get("CfgTRES", ""), "gres/gpu"),
-        used=tres(told.get("AllocTRES", ""), "gres/gpu"),
+        gpus=gres(told.get("Gres", "")),
+        used=gres(told.get("GresUsed", "")),
         cpus=int(told.get("CPUTot", 0)),
         cpus_used=int(told.get("CPUAlloc", 0)),
     )

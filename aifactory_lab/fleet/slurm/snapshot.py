@@ -97,7 +97,7 @@ def devices(conf: Path | None) -> dict[str, list[str]]:
 
 def nodes(conf: Path | None) -> list[rows.Node]:
     """Return the nodes, asked anew."""
-    return rows.nodes(commands.run("scontrol", "-o", "show", "node", conf=conf))
+    return rows.nodes(commands.run("scontrol", "-d", "-o", "show", "node", conf=conf))
 
 
 def forget(conf: Path | None, *, books: bool = False) -> None:
@@ -131,7 +131,7 @@ def _books(conf: Path | None) -> tuple[Any, Any, Any]:
 def _read(conf: Path | None) -> tuple[Any, Any, Any]:
     qos = "show", "qos", "format=name,priority,grptres,maxtrespu,preempt,gracetime"
     return (
-        rows.books(commands.run("sacctmgr", "-nP", *qos, conf=conf)),
-        rows.accounts(commands.run("sacctmgr", "-nP", "show", "assoc", "format=account,user,qos", conf=conf)),
-        rows.shares(commands.run("sshare", "-P", "-h", "-a", "-o", "Account,User,FairShare", conf=conf)),
+        rows.books(commands.books("sacctmgr", "-nP", *qos, conf=conf)),
+        rows.accounts(commands.books("sacctmgr", "-nP", "show", "assoc", "format=account,user,qos", conf=conf)),
+        rows.shares(commands.books("sshare", "-P", "-h", "-a", "-o", "Account,User,FairShare", conf=conf)),
     )

@@ -1,17 +1,17 @@
 """What a real Slurm 22.05 answered once: two projects of 4 GPUs each on 4 nodes of 2, one of which is drained."""
 
 QUEUE = """\
-32      |32     |PENDING     |QOSGrpGRES       |nlp    |root   |nlp-quota     |1   |       |2026-11-25T09:22:59 |N/A                 |N/A                 |UNLIMITED   |76666  |cpu=1,mem=4000M,node=1,billing=1,gres/gpu=1 |0  |wait
-30_0    |30     |PENDING     |QOSMaxGRESPerUser|vision |root   |vision-quota  |2   |       |2026-11-25T09:22:59 |N/A                 |N/A                 |1-00:00:00  |43333  |cpu=2,mem=8000M,node=2,billing=4,gres/gpu=4 |0  |wrap
-30_1    |30     |PENDING     |QOSMaxGRESPerUser|vision |root   |vision-quota  |2   |       |2026-11-25T09:22:59 |N/A                 |N/A                 |1-00:00:00  |43333  |cpu=2,mem=8000M,node=2,billing=4,gres/gpu=4 |0  |wrap
-31      |31     |RUNNING     |None             |nlp    |root   |nlp-quota     |2   |n[1-2] |2026-11-25T09:22:59 |2026-11-25T09:22:59 |NONE                |UNLIMITED   |76666  |cpu=2,node=2,billing=4,gres/gpu=4           |0  |wrap
-29      |29     |RUNNING     |None             |vision |root   |spare         |1   |n3     |2026-11-25T09:22:59 |2026-11-25T09:22:59 |2026-11-25T10:22:59 |1:00:00     |33333  |cpu=1,node=1,billing=1,gres/gpu=1           |1  |a|b
+32      |32     |PENDING     |QOSGrpGRES       |nlp    |root   |nlp-quota     |1   |       |2026-11-25T09:22:59 |N/A                 |N/A                 |UNLIMITED   |76666  |cpu=1,mem=4000M,node=1,billing=1,gres/gpu=1 |gres:gpu:1 |0  |wait
+30_0    |30     |PENDING     |QOSMaxGRESPerUser|vision |root   |vision-quota  |2   |       |2026-11-25T09:22:59 |N/A                 |N/A                 |1-00:00:00  |43333  |cpu=2,mem=8000M,node=2,billing=4,gres/gpu=4 |gres:gpu:2 |0  |wrap
+30_1    |30     |PENDING     |QOSMaxGRESPerUser|vision |root   |vision-quota  |2   |       |2026-11-25T09:22:59 |N/A                 |N/A                 |1-00:00:00  |43333  |cpu=2,mem=8000M,node=2,billing=4,gres/gpu=4 |gres:gpu:2 |0  |wrap
+31      |31     |RUNNING     |None             |nlp    |root   |nlp-quota     |2   |n[1-2] |2026-11-25T09:22:59 |2026-11-25T09:22:59 |NONE                |UNLIMITED   |76666  |cpu=2,node=2,billing=4,gres/gpu=4           |gres:gpu:2 |0  |wrap
+29      |29     |RUNNING     |None             |vision |root   |spare         |1   |n3     |2026-11-25T09:22:59 |2026-11-25T09:22:59 |2026-11-25T10:22:59 |1:00:00     |33333  |cpu=1,node=1,billing=1,gres/gpu=1           |gres:gpu:1 |1  |a|b
 """  # noqa: E501 - as it came, with less of the padding
 NODES = """\
-NodeName=n1 Arch=x86_64 CoresPerSocket=8  CPUAlloc=1 CPUEfctv=8 CPUTot=8 CPULoad=7.16 Gres=gpu:2 State=MIXED CfgTRES=cpu=8,mem=4000M,billing=2,gres/gpu=2 AllocTRES=cpu=1,gres/gpu=2 CapWatts=n/a
-NodeName=n2 Arch=x86_64 CoresPerSocket=8  CPUAlloc=1 CPUEfctv=8 CPUTot=8 CPULoad=7.16 Gres=gpu:2 State=MIXED CfgTRES=cpu=8,mem=4000M,billing=2,gres/gpu=2 AllocTRES=cpu=1,gres/gpu=2 CapWatts=n/a
-NodeName=n3 Arch=x86_64 CoresPerSocket=8  CPUAlloc=1 CPUEfctv=8 CPUTot=8 CPULoad=7.16 Gres=gpu:2 State=MIXED CfgTRES=cpu=8,mem=4000M,billing=2,gres/gpu=2 AllocTRES=cpu=1,gres/gpu=1 CapWatts=n/a
-NodeName=n4 Arch=x86_64 CoresPerSocket=8  CPUAlloc=0 CPUEfctv=8 CPUTot=8 CPULoad=7.16 Gres=gpu:2 State=IDLE+DRAIN CfgTRES=cpu=8,mem=4000M,billing=2,gres/gpu=2 AllocTRES= CapWatts=n/a Reason=x [root@2026-11-25T09:23:03]
+NodeName=n1 Arch=x86_64 CoresPerSocket=8  CPUAlloc=1 CPUEfctv=8 CPUTot=8 CPULoad=7.16 Gres=gpu:2 GresUsed=gpu:2(IDX:0-1) State=MIXED CfgTRES=cpu=8,mem=4000M,billing=2,gres/gpu=2 AllocTRES=cpu=1,gres/gpu=2 CapWatts=n/a
+NodeName=n2 Arch=x86_64 CoresPerSocket=8  CPUAlloc=1 CPUEfctv=8 CPUTot=8 CPULoad=7.16 Gres=gpu:2 GresUsed=gpu:2(IDX:0-1) State=MIXED CfgTRES=cpu=8,mem=4000M,billing=2,gres/gpu=2 AllocTRES=cpu=1,gres/gpu=2 CapWatts=n/a
+NodeName=n3 Arch=x86_64 CoresPerSocket=8  CPUAlloc=1 CPUEfctv=8 CPUTot=8 CPULoad=7.16 Gres=gpu:2 GresUsed=gpu:1(IDX:0),shard:0(0/4,0/4) State=MIXED CfgTRES=cpu=8,mem=4000M,billing=2,gres/gpu=2 AllocTRES=cpu=1,gres/gpu=1 CapWatts=n/a
+NodeName=n4 Arch=x86_64 CoresPerSocket=8  CPUAlloc=0 CPUEfctv=8 CPUTot=8 CPULoad=7.16 Gres=gpu:2 GresUsed=gpu:0 State=IDLE+DRAIN CfgTRES=cpu=8,mem=4000M,billing=2,gres/gpu=2 AllocTRES= CapWatts=n/a Reason=x [root@2026-11-25T09:23:03]
 """  # noqa: E501
 DEVICES = """\
 JobId=29 JobName=a|b UserId=root(0) JobState=RUNNING NodeList=n3 JOB_GRES=gpu:1   Nodes=n3 CPU_IDs=0 Mem=0 GRES=gpu:1(IDX:0) MinCPUsNode=1

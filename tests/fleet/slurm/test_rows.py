@@ -17,6 +17,7 @@ def test_the_queue_is_read_with_any_name():
     told = {job.id: job for job in rows.queue(answers.QUEUE)}
     assert list(told) == ["32", "30_0", "30_1", "31", "29"]
     assert told["29"].name == "a|b"
+    assert told["29"].ended is None  # Slurm says when it would end at the latest
     assert (told["31"].gpus, told["31"].hosts, told["31"].limit, told["31"].reason) == (4, ("n1", "n2"), None, "")
     assert (told["30_0"].pending, told["30_0"].limit, told["30_0"].started) == (True, 86400.0, None)
     assert told["29"].started == datetime(2026, 11, 25, 9, 22, 59, tzinfo=UTC)
@@ -36,7 +37,17 @@ def test_nodes_and_their_gpus_are_read():
     [("DOWN*", "down"), ("IDLE*+NOT_RESPONDING", "down"), ("ALLOCATED+DRAIN", "drained"), ("ALLOCATED", "allocated")],
 )
 def test_a_node_stands_as_it_is_said(said, state):
-    assert rows.nodes(f"NodeName=n1 CPUAlloc=0 CPUTot=8 State={said} CfgTRES=cpu=8 AllocTRES=")[0].state == state
+    assert rows.nodes(f"NodeName=n1 CPUAlloc=0 CPUTot=8 State={said} Gres=(null)")[0].state == state
+
+
+def test_gpus_are_counted_where_slurm_does_not_count_them_as_tres():
+    line = next(line for line in answers.QUEUE.splitlines() if line.startswith("31 ")).replace(",gres/gpu=4", "")
+    assert rows.queue(line)[0].gpus == 4
+    typed = (
+        "NodeName=dgx Gres=gpu:h100:8(S:0-1),gpu:a100:2 GresUsed=gpu:h100:3(IDX:0-2),gpu:a100:0 CPUTot=8 State=MIXED"
+    )
+    node = rows.nodes(typed)[0]
+    assert (node.gpus, node.used) == (10, 3)
 
 
 def test_the_books_are_read():
