@@ -236,6 +236,24 @@ train.search({str(few)!r}, space=SPACE, fleet=fleet, **{say!r})
     assert len(trials.finished(study)) == 5, "jobs that were left over take no more"
 
 
+def test_a_preempted_trial_goes_on_from_its_last_rounds(few, tmp_path, workstation):
+    slow = {"learning_rate": optuna.distributions.FloatDistribution(0.003, 0.006)}
+    options = {"device": "cpu", "checkpoints": tmp_path / "checkpoints"}
+    plan = Plan(str(few), "xgboost", slow, {"threads": 1, "rounds": 1500}, tmp_path / "journal", 1, **options)
+    job = workstation.submit(TrialRun(plan), 0, gpus=1)
+    study = plan.study()
+    until(lambda: [one for one in trials.running(study) if one.intermediate_values], "no round is told")
+    os.kill(job.attempts[-1]["pid"], signal.SIGUSR2)
+    assert job.result(PATIENT) == "finished"
+    assert len(job.attempts) == 2
+    failed, finished = tuning.outcome.trials(study).rows(named=True)
+    assert (failed["state"], finished["state"]) == ("failed", "finished")
+    assert failed["learning_rate"] == finished["learning_rate"]
+    rounds = tuning.outcome.progress(study).group_by("number").agg(pl.col("round").min(), last=pl.col("round").max())
+    before, after = rounds.sort("number").rows(named=True)
+    assert after["round"] > before["last"]
+
+
 def _plan_of(features: Path, say: dict) -> Plan:
     fixed = {"threads": 1, "rounds": say["rounds"]}
     options = {"device": "cpu", "checkpoints": say["out"] / "checkpoints"}
