@@ -28,7 +28,19 @@ ORDER = [
     "serve",
     "twin",
 ]
-TOP = ["figures", "report", "line", "line_report", "doctor", "widgets", "cells", "dash", "cli"]
+TOP = [
+    "figures",
+    "report",
+    "line",
+    "line_report",
+    "doctor",
+    "widgets",
+    "cells",
+    "dash",
+    "terminal",
+    "fleet_commands",
+    "cli",
+]
 HEAVY = (
     "polars",
     "numpy",

@@ -1,7 +1,7 @@
 """The engine of a machine without Slurm: see `fleet.engines.Engine` for what it answers.
 
 Jobs wait in Dask's queue for counted GPUs (`workstation.queue`), in a process that every notebook of this user shares
-and that outlives them. It keeps no quota: that needs Slurm, and `limits` says so.
+and that outlives them and starts with the first job. It keeps no quota: that needs Slurm, and `limits` says so.
 
 >>> Workstation.limits.split(":")[0]
 'quota, fair share and preemption need Slurm'
@@ -24,7 +24,7 @@ from aifactory_lab.fleet.folders import made, root
 from aifactory_lab.fleet.frames import State
 from aifactory_lab.fleet.orders import Order
 from aifactory_lab.fleet.workstation import processes, sentences
-from aifactory_lab.fleet.workstation.connection import Connection
+from aifactory_lab.fleet.workstation.connection import Connection, Note
 from aifactory_lab.fleet.workstation.plugin import WorkstationExecutor, WorkstationJob
 from aifactory_lab.fleet.workstation.records import Ledger, Record
 
@@ -59,10 +59,9 @@ class Workstation:
         count = gpus if gpus is not None else known.gpus if known else seen
         self.pretend = count > seen
         self._connection = Connection(home, count, pretend=self.pretend)
-        if (note := self._connection.ensure()).gpus != count:
-            msg = f"the engine of {home} counts {note.gpus} GPUs, not {count}"
-            raise FleetError(msg, mend=f'Fleet("workstation", gpus={note.gpus})  # or fleet.engine.stop() first')
         self.gpus = count
+        if known and known.lives:
+            self._agree(known)
         words = f"{count} pretend GPUs: counted, with nothing behind them" if self.pretend else f"{count} GPUs"
         self.reason = f"{reason}; this machine, {words}"
 
@@ -86,7 +85,8 @@ class Workstation:
             raise FleetError(msg, mend="fleet.jobs()  # their ids")
 
     def send(self, calls: Sequence[Any], order: Order, *, at_most: int | None = None) -> list[Any]:
-        """Put calls into the queue; a bound is kept by letting each wait for the one `at_most` before it."""
+        """Put calls into the queue, once the engine is there."""
+        self._agree(self._connection.ensure())
         executor = WorkstationExecutor(self.folder, lambda ids: self._tell("submit", list(ids)))
         executor.order, executor.at_most = order, at_most
         jobs: list[Any] = executor._internal_process_submissions(list(calls))  # noqa: SLF001 - submitit's own hook
@@ -165,6 +165,11 @@ class Workstation:
 
     def _open(self) -> list[Record]:
         return [record for record in self.ledger.all() if not record.ended]
+
+    def _agree(self, note: Note) -> None:
+        if note.gpus != self.gpus:
+            msg = f"the engine of {self._connection.folder} counts {note.gpus} GPUs, not {self.gpus}"
+            raise FleetError(msg, mend=f'Fleet("workstation", gpus={note.gpus})  # or fleet.engine.stop() first')
 
     def _tell(self, operation: str, *words: Any) -> None:
         self._connection.call(operation, *words)

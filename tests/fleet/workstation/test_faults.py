@@ -77,6 +77,7 @@ def test_what_ended_while_no_engine_watched_is_known(fleet, tmp_path):
 
 
 def test_several_notebooks_that_find_it_dead_start_one(fleet, tmp_path):
+    assert fleet.submit(work.add, 0).result(PATIENT) == 1
     kill_engine(fleet)
     code = (
         "from aifactory_lab.fleet import Fleet; from tests.fleet import work\n"
@@ -94,7 +95,7 @@ def test_several_notebooks_that_find_it_dead_start_one(fleet, tmp_path):
         if {"aifactory_lab.fleet.workstation", own} <= set(process.info["cmdline"] or ())
     ]
     assert len(engines) == 1
-    assert fleet.jobs()["id"].to_list() == ["3", "2", "1"]
+    assert fleet.jobs()["id"].to_list() == ["4", "3", "2", "1"]
 
 
 def test_time_that_is_up_ends_a_job(fleet):
@@ -130,6 +131,7 @@ def test_the_secrets_of_a_sender_are_the_owners(fleet, monkeypatch):
 def test_the_engine_hears_only_who_has_its_key(fleet):
     import socket
 
+    assert fleet.submit(work.add, 0).result(PATIENT) == 1
     home = fleet.engine.folder.parents[1] / "workstation"
     note = json.loads((home / "engine.json").read_text())
     assert (home / "engine.json").stat().st_mode & 0o077 == 0
@@ -141,6 +143,10 @@ def test_the_engine_hears_only_who_has_its_key(fleet):
 
 
 def test_what_the_engine_counts_is_counted_by_all(fleet, tmp_path):
+    early = Fleet("workstation", folder=tmp_path, gpus=3)  # nothing runs yet: who sends first decides
+    assert fleet.submit(work.add, 1).result(PATIENT) == 2
+    with pytest.raises(FleetError, match="counts 2 GPUs, not 3"):
+        early.submit(work.add, 1)
     with pytest.raises(FleetError, match="counts 2 GPUs, not 3") as caught:
         Fleet("workstation", folder=tmp_path, gpus=3)
     assert "gpus=2" in caught.value.mend
@@ -154,8 +160,10 @@ def test_an_engine_that_cannot_start_says_why(tmp_path):
     lock = tmp_path / "workstation"
     lock.mkdir()
     (lock / "engine.lock").mkdir()
+    fleet = Fleet("workstation", folder=tmp_path, gpus=1)
     with pytest.raises(FleetError, match="did not start") as caught:
-        Fleet("workstation", folder=tmp_path, gpus=1)
+        fleet.submit(work.add, 1)
+    assert fleet.jobs().is_empty()
     assert "IsADirectoryError" in str(caught.value)
     assert "engine.log" in caught.value.mend
 
