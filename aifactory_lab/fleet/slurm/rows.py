@@ -158,69 +158,53 @@ def word(text: str) -> str:
 
 
 def _queued(line: str) -> Run:
-    told = [part.strip() for part in line.split("|", QUEUE.count("|"))]
-    (
-        job,
-        raw,
-        state,
-        reason,
-        account,
-        user,
-        qos,
-        count,
-        where,
-        sent,
-        start,
-        end,
-        limit,
-        priority,
-        granted,
-        each,
-        again,
-        name,
-    ) = told
-    open_ = word(state) in WAITING | HOLDING  # until it has ended, Slurm tells when it would at the latest
+    names = [part.partition(":")[0] for part in QUEUE.split(",")]
+    told = dict(zip(names, (part.strip() for part in line.split("|", len(names) - 1)), strict=True))
+    open_ = word(told["State"]) in WAITING | HOLDING  # until it has ended, Slurm tells when it would at the latest
+    nodes_ = int(told["NumNodes"] or 1)
     return Run(
-        id=job,
-        raw=raw,
-        word=word(state),
-        reason="" if reason == "None" else reason,
-        project=account,
-        user=user,
-        qos=qos,
-        nodes=int(count or 1),
-        submitted=moment(sent),
-        started=moment(start),
-        ended=None if open_ else moment(end),
-        limit=seconds(limit),
-        gpus=tres(granted, "gres/gpu") or gres(each) * int(count or 1),
-        cpus=tres(granted, "cpu"),
-        name=name,
-        hosts=tuple(hosts(where)),
-        priority=int(priority or 0),
-        restarts=int(again or 0),
+        id=told["JobArrayID"],
+        raw=told["JobID"],
+        word=word(told["State"]),
+        reason="" if told["Reason"] == "None" else told["Reason"],
+        project=told["Account"],
+        user=told["UserName"],
+        qos=told["QOS"],
+        nodes=nodes_,
+        submitted=moment(told["SubmitTime"]),
+        started=moment(told["StartTime"]),
+        ended=None if open_ else moment(told["EndTime"]),
+        limit=seconds(told["TimeLimit"]),
+        gpus=tres(told["tres-alloc"], "gres/gpu") or gres(told["tres-per-node"]) * nodes_,
+        cpus=tres(told["tres-alloc"], "cpu"),
+        name=told["Name"],
+        hosts=tuple(hosts(told["NodeList"])),
+        priority=int(told["PriorityLong"] or 0),
+        restarts=int(told["RestartCnt"] or 0),
     )
 
 
 def _past(line: str) -> Run:
-    told = line.split("|", PAST.count(","))
-    job, account, user, qos, state, granted, asked, elapsed, sent, start, end, limit, count, code, name = told
+    names = PAST.split(",")
+    told = dict(zip(names, line.split("|", len(names) - 1), strict=True))
+    state, granted = told["State"], told["AllocTRES"] or told["ReqTRES"]
+    how = state if told["ExitCode"] == "0:0" else f"{state}, exit {told['ExitCode']}"
     return Run(
-        id=job,
+        id=told["JobID"],
         word=word(state),
-        reason="" if state == "COMPLETED" else state if code == "0:0" else f"{state}, exit {code}",
-        project=account,
-        user=user,
-        qos=qos,
-        nodes=int(count or 0) or tres(asked, "node") or 1,
-        submitted=moment(sent),
-        started=moment(start),
-        ended=moment(end),
-        limit=seconds(limit),
-        gpus=tres(granted or asked, "gres/gpu"),
-        cpus=tres(granted or asked, "cpu"),
-        name=name,
-        elapsed=float(elapsed or 0),
+        reason="" if state == "COMPLETED" else how,
+        project=told["Account"],
+        user=told["User"],
+        qos=told["QOS"],
+        nodes=int(told["NNodes"] or 0) or tres(granted, "node") or 1,
+        submitted=moment(told["Submit"]),
+        started=moment(told["Start"]),
+        ended=moment(told["End"]),
+        limit=seconds(told["Timelimit"]),
+        gpus=tres(granted, "gres/gpu"),
+        cpus=tres(granted, "cpu"),
+        name=told["JobName"],
+        elapsed=float(told["ElapsedRaw"] or 0),
     )
 
 

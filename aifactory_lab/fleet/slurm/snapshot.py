@@ -86,7 +86,7 @@ def look(conf: Path | None) -> Snapshot:
     FleetError
         If the controller does not answer.
     """
-    return shared("look", conf, LIVE_SECONDS, lambda: Snapshot(_queue(conf), nodes(conf), *_books(conf)))
+    return shared("look", conf, LIVE_SECONDS, lambda: Snapshot(_queue(conf), nodes(conf), *_books(conf), _shares(conf)))
 
 
 def devices(conf: Path | None) -> dict[str, list[str]]:
@@ -124,14 +124,17 @@ def _queue(conf: Path | None) -> list[rows.Run]:
     return rows.queue(commands.run("squeue", "-h", "-a", "-r", "-t", "all", "-O", rows.QUEUE, conf=conf))
 
 
-def _books(conf: Path | None) -> tuple[Any, Any, Any]:
+def _books(conf: Path | None) -> tuple[Any, Any]:
     return shared("books", conf, BOOKS_SECONDS, lambda: _read(conf))
 
 
-def _read(conf: Path | None) -> tuple[Any, Any, Any]:
+def _read(conf: Path | None) -> tuple[Any, Any]:
     qos = "show", "qos", "format=name,priority,grptres,maxtrespu,preempt,gracetime"
     return (
         rows.books(commands.books("sacctmgr", "-nP", *qos, conf=conf)),
         rows.accounts(commands.books("sacctmgr", "-nP", "show", "assoc", "format=account,user,qos", conf=conf)),
-        rows.shares(commands.books("sshare", "-P", "-h", "-a", "-o", "Account,User,FairShare", conf=conf)),
     )
+
+
+def _shares(conf: Path | None) -> dict[tuple[str, str], float]:
+    return rows.shares(commands.books("sshare", "-P", "-h", "-a", "-o", "Account,User,FairShare", conf=conf))

@@ -75,6 +75,5 @@ def test_fair_share_puts_who_used_less_first(fleet, slurm_says):
 
     told = until(lambda: (now := factors()) and len(set(now.values())) == 2 and now, "the shares do not differ")
     assert told[sent[1].id] > told[sent[0].id]
-    shares = dict(fleet.projects().select("project", "share").iter_rows())
-    assert shares["nlp"] > shares["vision"]
+    until(lambda: project(fleet, "nlp")["share"] > project(fleet, "vision")["share"], "the shares are told otherwise")
     assert waiting(sent[0], "")
