@@ -94,8 +94,7 @@ class Slurm:
         outcome = standing.outcome(self.folder / f"{job_id}_0_result.pkl")
         if outcome == "success":
             return "COMPLETED"
-        run = snapshot.look(self.conf).by_id.get(job_id)
-        if run:
+        if run := self._known([job_id]).get(job_id):
             return standing.now(run, outcome)
         return standing.after(history.of(self.conf, job_id)) or "CANCELLED"
 
@@ -108,7 +107,7 @@ class Slurm:
 
     def explain(self, job_id: str) -> str:
         """Say in one sentence why a job waits, who borrows and what would help; or how it runs or ended."""
-        look, state, order = snapshot.look(self.conf), self.state(job_id), self._order(job_id)
+        state, order, look = self.state(job_id), self._order(job_id), snapshot.look(self.conf)
         run = look.by_id.get(job_id)
         if run and run.pending:
             return explain.waits(run, order, look)
@@ -157,7 +156,7 @@ class Slurm:
 
     def _after(self, order: Order) -> list[str]:
         """Return the jobs that Slurm must wait for: those that have succeeded long ago it has forgotten."""
-        known = snapshot.look(self.conf).by_id
+        known = self._known(order.after)
         for name in order.after:
             if name not in known and not order_file(self.folder, name).exists():
                 msg = f"there is no job {name!r} to wait for"
@@ -178,6 +177,14 @@ class Slurm:
         run, state = runs[-1], standing.after(runs) or "CANCELLED"
         starts = call_files.attempts(self.folder, run.id)
         return listing.row(run, state, self._order(run.id), starts, attempts=listing.counted(runs))
+
+    def _known(self, job_ids: Sequence[str]) -> dict[str, Run]:
+        """Return what the controller knows; asked anew if one of these is missing: another process may have sent it."""
+        known = snapshot.look(self.conf).by_id
+        if all(name in known for name in job_ids):
+            return known
+        snapshot.forget(self.conf)
+        return snapshot.look(self.conf).by_id
 
     def _order(self, job_id: str) -> Order | None:
         """Return the order that is kept beside a job; None for jobs that were not sent from here."""

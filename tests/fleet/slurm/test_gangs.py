@@ -26,7 +26,7 @@ def test_a_gang_waits_for_all_of_its_gpus_and_a_short_job_slips_past(fleet):
 
 
 def test_a_map_is_one_array_and_a_job_after_it_waits_for_all(fleet):
-    jobs = fleet.map(work.stay, [0.6] * 4, at_most=2, gpus=1, project="vision", priority="interactive")
+    jobs = fleet.map(work.stay, [3.0] * 4, at_most=2, gpus=1, project="vision", priority="interactive")
     assert len({job.id.partition("_")[0] for job in jobs}) == 1
     last = fleet.submit(work.add, 1, project="vision", after=jobs)
     assert "at_most= lets run" in waiting(jobs[-1], "JobArrayTaskLimit")
