@@ -20,7 +20,7 @@ from aifactory_lab.errors import DataError
 from aifactory_lab.figures import theme
 from aifactory_lab.figures.theme import COLOURS, INK, PLAIN
 from aifactory_lab.fleet import frames, places
-from aifactory_lab.fleet.timeline import Span, spans
+from aifactory_lab.fleet.timeline import Span, Timeline, spans
 
 FREE = "rgba(128,134,145,0.16)"
 HATCH = {"fgcolor": "rgba(255,255,255,0.8)", "size": 7, "solidity": 0.35}
@@ -73,7 +73,12 @@ def quota(projects: pl.DataFrame, *, colours: Colours | None = None) -> go.Figur
 
 
 def timeline(
-    jobs: pl.DataFrame, *, by: Literal["job", "gpu"] = "job", colours: Colours | None = None, now: float | None = None
+    jobs: pl.DataFrame,
+    *,
+    by: Literal["job", "gpu"] = "job",
+    seen: Timeline | None = None,
+    colours: Colours | None = None,
+    now: float | None = None,
 ) -> go.Figure:
     """Draw when which job ran: the last attempt of each, the newest at the top.
 
@@ -81,6 +86,8 @@ def timeline(
     ----------
     by
         A row for each job, or for each GPU that a job had.
+    seen
+        Frames that were observed while jobs ran: then earlier attempts are drawn, too.
     now
         Where what still runs ends, in seconds since the epoch; default the time of the call.
 
@@ -92,7 +99,8 @@ def timeline(
     _check(jobs, frames.JOBS, "jobs")
     now = datetime.now(UTC).timestamp() if now is None else now
     named = {row["id"]: row for row in jobs.select("id", "name", "project").iter_rows(named=True)}
-    bars = [(row, span) for span in spans(jobs, now) for row in _rows(span, named[span.job], by)]
+    told = [span for span in (spans(jobs, now) if seen is None else seen.spans()) if span.job in named]
+    bars = [(row, span) for span in told for row in _rows(span, named[span.job], by)]
     order = sorted({row for row, _ in bars}) if by == "gpu" else list(dict.fromkeys(row for row, _ in reversed(bars)))
     kept, inks, figure = set(order[:MOST_ROWS]), _inks(colours, jobs), go.Figure()
     for project in sorted({named[span.job]["project"] or "" for _, span in bars}):

@@ -1,6 +1,7 @@
 """The pictures of a fleet, as the dicts that Plotly draws."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from aifactory_lab.errors import DataError
 from aifactory_lab.figures import fleet as figures
 from aifactory_lab.fleet import frames
+from aifactory_lab.fleet.timeline import Timeline
 from tests.fleet.scripted import NOW, Scripted, ago, busy_plant, job
 
 
@@ -120,3 +122,15 @@ def test_a_frame_of_something_else_is_refused(plant, draw, of):
         DataError, match=rf"no frame of {of}: it lacks [\s\S]*mend: figures.fleet.{draw}\(Fleet\(\).{of}"
     ):
         getattr(figures, draw)(plant.nodes())
+
+
+def test_a_timeline_draws_what_was_seen_of_earlier_attempts():
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    job = {"id": "1", "name": "a", "project": "vision", "state": "RUNNING", "started": began, "devices": ["n1:0"]}
+    again = {**job, "started": began + timedelta(seconds=90), "devices": ["n2:1"]}
+    seen = Timeline()
+    for second, row in ((5, job), (30, {**job, "state": "REQUEUED"}), (100, again)):
+        told = frames.frame(frames.JOBS, [row])
+        seen.observe(told, now=began.timestamp() + second)
+    figure = drawn(figures.timeline(told, by="gpu", seen=seen, now=began.timestamp() + 120))
+    assert dict(zip(figure["data"][0]["y"], figure["data"][0]["x"], strict=True)) == {"n1:0": 30_000, "n2:1": 30_000}

@@ -167,8 +167,9 @@ def _limit(case: Case) -> str:
 
 
 def _other(case: Case) -> str:
-    said = f"Slurm says {case.job.reason}" if case.job.reason else "Slurm has not looked at it yet"
-    return f"{said}; it needs {gpus(case.job.gpus)}, and {case.look.free()} are free"
+    if not case.job.reason:
+        return f"Slurm has not looked at it yet; {_resources(case)}"
+    return f"Slurm says {case.job.reason}; it needs {gpus(case.job.gpus)}, and {case.look.free()} are free"
 
 
 def gpus(count: int) -> str:
