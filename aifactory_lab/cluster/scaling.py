@@ -9,16 +9,19 @@ speed-up. This module starts nothing and draws nothing.
 (1.82, 0.1)
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import polars as pl
 
 from aifactory_lab.errors import require
 
+HASH = re.compile(r".*\d.*|[0-9a-f]{8,}")  # a part of a uuid may be without digits, its first hardly ever
 TASKS = {"worker": pl.String, "task": pl.String, "start": pl.Float64, "stop": pl.Float64}
 
 
@@ -118,7 +121,10 @@ def karp_flatt(speedup: float, workers: int) -> float:
 
 
 def _name(key: Any) -> str:
-    """Return the readable part of a task's key: what stands before its hash or number."""
+    """Return the readable part of a task's key: what stands before its hash or number.
+
+    >>> _name("read-csv-41c5a0ee-ccaf-4d1c-9b1f"), _name(("sum-tree-deadbeef", 3))
+    ('read-csv', 'sum-tree')
+    """
     text = str(key[0] if isinstance(key, tuple) else key)
-    words = text.split("-")
-    return "-".join(word for word in words if not any(letter.isdigit() for letter in word)) or text
+    return "-".join(takewhile(lambda word: not HASH.fullmatch(word), text.split("-"))) or text

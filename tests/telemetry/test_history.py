@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry.history import History, Ring, default_capacity
-from aifactory_lab.telemetry.metrics import GPU, HOST, METRICS, SERVICE, STATION, TRAINING
+from aifactory_lab.telemetry.metrics import FLEET, GPU, HOST, METRICS, SERVICE, STATION, TRAINING
 from aifactory_lab.telemetry.readings import Entity, Layout, Snapshot, State, lost
 
 PAIR = Layout((Entity(("a", "gpu 0")), Entity(("a", "gpu 1"))), ("busy", "power"), "simulated")
@@ -114,7 +114,7 @@ def test_every_metric_can_be_said():
         for value in (0.0, 0.0123, 7.0, 123.4, 4567.8, 3.2e9):
             assert metric.text(value).strip()
         assert metric.top is None or isinstance(metric.top, float) or metric.top in METRICS
-    assert {*GPU, *HOST, *SERVICE, *STATION, *TRAINING} == set(METRICS)
+    assert {*GPU, *HOST, *SERVICE, *FLEET, *STATION, *TRAINING} == set(METRICS)
 
 
 @pytest.mark.parametrize(
