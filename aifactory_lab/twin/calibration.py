@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from aifactory_lab.aside import write_text
 from aifactory_lab.datasets import places
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import costs as costs_of
-from aifactory_lab.twin import hardware, inference, models
-from aifactory_lab.twin.costs import Numbers, Parameters
+from aifactory_lab.twin import hardware, inference, models, step_costs
+from aifactory_lab.twin.step_costs import Numbers, Parameters
 from aifactory_lab.workspace import file_hash
 
 FILE = "silicon_sample.csv"
@@ -242,7 +241,7 @@ def _why(table: pl.DataFrame) -> pl.Series:
         part = table[index]
         model, gpu = inference.known(part["model"][0], SYSTEMS[part["system"][0]])
         kind = {"precision": part["precision"][0], "engine": part["backend"][0]}
-        costs = costs_of.of(model, gpu, tp=part["tp_size"].to_numpy(), parameters=ideal, **kind)
+        costs = step_costs.of(model, gpu, tp=part["tp_size"].to_numpy(), parameters=ideal, **kind)
         tokens = (part["isl"] + part["osl"]).to_numpy()
         floor[index] = costs.reading(call(ideal).batch, (part["isl"] + part["osl"] / 2).to_numpy()) * 1e3
         cycle = (part["silicon_ttft_ms"] + part["osl"] * part["silicon_tpot_ms"]).to_numpy() / 1e3

@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import costs as costs_of
-from aifactory_lab.twin import hardware, models
-from aifactory_lab.twin.costs import Chip, Costs, Numbers, Parameters
+from aifactory_lab.twin import hardware, models, step_costs
 from aifactory_lab.twin.shape import Model
+from aifactory_lab.twin.step_costs import Chip, Costs, Numbers, Parameters
 
 FITTED = Path(__file__).with_name("data") / "inference.json"
 
@@ -143,7 +142,7 @@ def predict(
     concurrency
         Requests in the replica at any time.
     precision, engine
-        See `costs.of`.
+        See `step_costs.of`.
     parameters
         Other efficiencies than the fitted ones.
 
@@ -156,7 +155,7 @@ def predict(
     sizes = {"isl": isl, "osl": osl, "concurrency": concurrency}
     prompt, answer, asked = (_positive(value, name) for name, value in sizes.items())
     used = parameters or fitted().parameters
-    costs = costs_of.of(model, gpu, tp=tp, precision=precision, engine=engine, parameters=used)
+    costs = step_costs.of(model, gpu, tp=tp, precision=precision, engine=engine, parameters=used)
     size = np.asarray(tp, np.float64)
     admitted = costs.admitted(prompt + answer / 2)
     if not (admitted >= 1).any():
@@ -194,7 +193,7 @@ def known(model: Model | str, gpu: Chip | str) -> tuple[Model, Chip]:
 
 def does_not_fit(model: Model, gpu: Chip, costs: Costs, precision: str, *, tokens: float) -> TwinError:
     """Return the error that says how much too large a model is for a GPU."""
-    weights, room = float(np.min(costs.weight_bytes)), costs_of.USABLE * gpu.memory_bytes
+    weights, room = float(np.min(costs.weight_bytes)), step_costs.USABLE * gpu.memory_bytes
     msg = (
         f"{model.name} in {precision} takes {weights / 1e9:.1f} GB of each {gpu.name}, of whose memory"
         f" {room / 1e9:.1f} GB are usable: no request of {tokens:g} tokens fits beside it"

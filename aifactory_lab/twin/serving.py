@@ -1,7 +1,7 @@
 """Serving simulated: a trace meets replicas of a model, and every request gets its TTFT, ITL and latency.
 
-Each replica is a tensor-parallel group (`costs`) that reads prompts first come, first served, and decodes everything
-admitted together (`replicas` has the rules). Figures are named and counted as in `serve.load.summary`. GPUs' power,
+Each replica is a tensor-parallel group (`step_costs`) that reads prompts first come, first served, and decodes all
+that was admitted together (`replicas` has the rules). Figures are named and counted as in `serve.load.summary`. Power,
 failures and networks between replicas are not known here.
 
 >>> from aifactory_lab.twin.traces import Trace
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from aifactory_lab.errors import TwinError
 from aifactory_lab.serve.load.summary import Distribution, Slo
 from aifactory_lab.twin import replicas as kernel
-from aifactory_lab.twin.costs import Costs
+from aifactory_lab.twin.step_costs import Costs
 from aifactory_lab.twin.traces import Trace
 
 Reals = NDArray[np.float64]
@@ -67,7 +67,7 @@ class Steps:
 
     @classmethod
     def of(cls, costs: Costs, *, most: int = SEQUENCES, first: float = 0.0) -> Self:
-        """Return the steps of a model on a group of GPUs (`costs.of` with one `tp`).
+        """Return the steps of a model on a group of GPUs (`step_costs.of` with one `tp`).
 
         Layers with a window count as if every context filled it, which 128 tokens do.
 
@@ -78,7 +78,7 @@ class Steps:
         """
         if np.size(costs.kv_bytes) != 1:
             msg = f"the costs are of {np.size(costs.kv_bytes)} sizes of groups; a simulation has one"
-            raise TwinError(msg, mend="costs.of(model, gpu, tp=4, …)")
+            raise TwinError(msg, mend="step_costs.of(model, gpu, tp=4, …)")
         batch = np.arange(most + 1, dtype=np.float64)
         windows = batch * float(costs.window_seconds) * costs.window
         room = float(costs.free_bytes) - most * costs.window * float(costs.window_bytes)

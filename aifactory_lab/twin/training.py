@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from math import expm1, inf, sqrt
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin.costs import Chip
 from aifactory_lab.twin.inference import known
 from aifactory_lab.twin.shape import Model
+from aifactory_lab.twin.step_costs import Chip
 
 HOUR, DAY = 3600.0, 86_400.0
 # Llama 3, 54 days on 16,384 H100 (Grattafiori et al. 2024, arXiv 2407.21783, section 3.3.4): interruptions that nobody

@@ -11,7 +11,7 @@ import pytest
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import calibration, inference
-from aifactory_lab.twin.costs import Parameters
+from aifactory_lab.twin.step_costs import Parameters
 from tests.datasets.test_cards import stores
 
 TRUTH = Parameters(0.8, 0.6, 0.25, 5e-5, 2e-5, 6e-6, burst=0.4, expert_layer_seconds=3e-5, first_token_seconds=0.05)

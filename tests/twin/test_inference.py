@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import costs, hardware, inference, models, serving
-from aifactory_lab.twin.costs import Parameters
+from aifactory_lab.twin import hardware, inference, models, serving, step_costs
+from aifactory_lab.twin.step_costs import Parameters
 from aifactory_lab.twin.traces import Trace
 
 IDEAL = Parameters(1.0, 1.0, 1.0)
@@ -20,7 +20,7 @@ loads = st.fixed_dictionaries(
         "concurrency": st.integers(1, 300),
         "tp": st.sampled_from([4, 8]),
         "precision": st.sampled_from(["fp8", "fp4", "int4"]),
-        "engine": st.sampled_from(costs.ENGINES),
+        "engine": st.sampled_from(step_costs.ENGINES),
     }
 )
 named = st.sampled_from(["llama-3-70b", "qwen3-235b-a22b", "gpt-oss-120b"])
@@ -31,7 +31,7 @@ class Other:
 
     def __init__(self, like, **figures):
         self.__dict__.update(
-            {key: getattr(like, key) for key in costs.Chip.__dict__ if not key.startswith("_")} | figures
+            {key: getattr(like, key) for key in step_costs.Chip.__dict__ if not key.startswith("_")} | figures
         )
 
 
@@ -45,7 +45,7 @@ def test_one_sequence_is_bound_by_reading_the_weights():
 
 def test_a_long_prompt_is_bound_by_arithmetic():
     llama = models.model("llama-3-8b")
-    own = costs.of(llama, H100, parameters=IDEAL)
+    own = step_costs.of(llama, H100, parameters=IDEAL)
     products = 2 * (llama.active_parameters - llama.embedding) * 4096
     attention = 4 * 32 * 32 * 128 * 4096 * 4096 / 2  # layers, heads, values a head, and half of the square
     assert own.prefill(4096) == pytest.approx((products + attention) / H100.flops_dense["bf16"], rel=1e-9)
@@ -54,7 +54,7 @@ def test_a_long_prompt_is_bound_by_arithmetic():
 
 
 def test_a_mixture_reads_the_experts_that_a_batch_meets():
-    own = costs.of(models.model("gpt-oss-120b"), H100, tp=2, precision="fp4", parameters=IDEAL)
+    own = step_costs.of(models.model("gpt-oss-120b"), H100, tp=2, precision="fp4", parameters=IDEAL)
     one, all_of_them = own.weights(1) - own.always_seconds, own.weights(10_000) - own.always_seconds
     assert one / all_of_them == pytest.approx(4 / 128)
     assert all_of_them == pytest.approx(own.experts_seconds)
@@ -63,7 +63,7 @@ def test_a_mixture_reads_the_experts_that_a_batch_meets():
 @pytest.mark.parametrize(("name", "parts"), [("llama-3-70b", [1, 4, 8, 8]), ("deepseek-v3", [1, 1, 1, 1])])
 def test_keys_and_values_are_shared_as_far_as_there_are_heads(name, parts):
     model = models.model(name)
-    own = costs.of(model, H100, tp=[1, 4, 8, 16], precision="fp8", parameters=IDEAL)
+    own = step_costs.of(model, H100, tp=[1, 4, 8, 16], precision="fp8", parameters=IDEAL)
     assert (model.kv_bytes_per_token() / own.kv_bytes).tolist() == parts
     assert own.weight_bytes[3] == own.weight_bytes[0] / 16
 
@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_said_with_its_size():
     assert np.isnan(some.tpot[0])
     assert some.tpot[1] > 0
     with pytest.raises(TwinError, match="GB of each GPU"):
-        serving.Steps.of(costs.of(models.model("llama-3-70b"), H100, parameters=IDEAL))
+        serving.Steps.of(step_costs.of(models.model("llama-3-70b"), H100, parameters=IDEAL))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_chip_without_figures_is_asked_for_them():
     with pytest.raises(TwinError, match="dense bf16 or fp16 or fp32"):
         inference.predict("llama-3-8b", Other(H100, flops_dense={"fp8": 1e15}))
     with pytest.raises(TwinError, match="2 sizes"):
-        serving.Steps.of(costs.of(models.model("llama-3-8b"), H100, tp=[1, 2], parameters=IDEAL))
+        serving.Steps.of(step_costs.of(models.model("llama-3-8b"), H100, tp=[1, 2], parameters=IDEAL))
 
 
 def test_a_processor_can_be_a_chip_too():
@@ -173,7 +173,9 @@ def test_a_processor_can_be_a_chip_too():
 
 def test_a_closed_loop_simulated_agrees_with_the_closed_form():
     """One request after another: the simulation's gap between tokens is the closed form's, but for the prompt's end."""
-    own = costs.of(models.model("llama-3-70b"), H100, tp=4, precision="fp8", parameters=inference.fitted().parameters)
+    own = step_costs.of(
+        models.model("llama-3-70b"), H100, tp=4, precision="fp8", parameters=inference.fitted().parameters
+    )
     alone = serving.simulate(Trace.of([0.0, 1000.0], 2000, 1000), serving.Steps.of(own))
     closed = inference.predict("llama-3-70b", H100, tp=4, isl=2000, osl=1000, precision="fp8")
     assert alone.itl == pytest.approx(float(closed.tpot), rel=1e-4)

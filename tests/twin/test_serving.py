@@ -9,8 +9,7 @@ from aifactory_lab.datasets import places
 from aifactory_lab.errors import TwinError
 from aifactory_lab.serve.load import arrivals
 from aifactory_lab.serve.load.summary import Slo
-from aifactory_lab.twin import costs as costs_of
-from aifactory_lab.twin import hardware, inference, models, serving
+from aifactory_lab.twin import hardware, inference, models, serving, step_costs
 from aifactory_lab.twin import traces as traces_of
 from aifactory_lab.twin.traces import Trace
 from tests.datasets.test_cards import stores
@@ -146,7 +145,7 @@ def test_figures_are_named_and_counted_as_in_a_load_test():
 
 def h100(name="llama-3-70b", tp=8, precision="fp8"):
     parameters = inference.fitted().parameters
-    own = costs_of.of(models.model(name), hardware.gpu("h100-sxm"), tp=tp, precision=precision, parameters=parameters)
+    own = step_costs.of(models.model(name), hardware.gpu("h100-sxm"), tp=tp, precision=precision, parameters=parameters)
     return serving.Steps.of(own, first=parameters.first_token_seconds)
 
 
