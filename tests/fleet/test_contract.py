@@ -91,7 +91,7 @@ def test_an_error_comes_back_with_its_traceback(bench):
 
 
 def test_jobs_queue_beyond_capacity_on_gpus_of_their_own(bench):
-    jobs = [bench.submit(work.stay, 1.5) for _ in range(3)] + [bench.submit(work.stay, 0.5, gpus=2) for _ in range(2)]
+    jobs = [bench.submit(work.stay, 5.0) for _ in range(3)] + [bench.submit(work.stay, 0.5, gpus=2) for _ in range(2)]
     running(*jobs[:3])
     waiting = [job for job in jobs if job.state == "PENDING"]
     assert waiting
@@ -113,7 +113,7 @@ def test_jobs_queue_beyond_capacity_on_gpus_of_their_own(bench):
 
 
 def test_what_answers_people_goes_before_what_trains(bench):
-    first = bench.submit(work.stay, 2.0, gpus=4)
+    first = bench.submit(work.stay, 5.0, gpus=4)
     running(first)
     later = [bench.submit(work.stay, 0.1, gpus=4, priority=priority) for priority in ("interactive", "inference")]
     began = [job.result(PATIENT)[1] for job in later]
