@@ -25,10 +25,10 @@ def test_a_project_gets_its_quota_and_no_more_within_it(fleet):
 
 
 def test_what_is_idle_is_lent_and_comes_back_and_nothing_is_lost(fleet, slurm_says, tmp_path):
-    inside = fleet.map(work.stay, [12.0] * 4, gpus=1, project="vision")
+    inside = fleet.map(work.stay, [20.0] * 4, gpus=1, project="vision")
     steps = tmp_path / "steps"
-    training = fleet.submit(work.Steps(str(steps), 80), gpus=1, project="vision", name="training")
-    lent = [training, *fleet.map(work.stay, [2.0] * 3, gpus=1, project="vision")]
+    training = fleet.submit(work.Steps(str(steps), 120), gpus=1, project="vision", name="training")
+    lent = [training, *fleet.map(work.stay, [6.0] * 3, gpus=1, project="vision")]
     running(*inside, *lent)
     until(steps.exists, "the training does not begin")
     assert project(fleet, "vision")["used"] == 8
@@ -43,7 +43,7 @@ def test_what_is_idle_is_lent_and_comes_back_and_nothing_is_lost(fleet, slurm_sa
 
     everything = [*inside, *lent, claimed]
     assert set(fleet.wait(everything, PATIENT)) == {"COMPLETED"}
-    assert steps.read_text().split() == [str(step) for step in range(80)]
+    assert steps.read_text().split() == [str(step) for step in range(120)]
     assert len(training.attempts) == 2
     told = fleet.jobs().filter(pl.col("id") == training.id).row(0, named=True)
     assert (told["state"], told["attempts"], told["borrowed"]) == ("COMPLETED", 2, False)

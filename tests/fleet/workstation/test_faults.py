@@ -60,7 +60,7 @@ def test_a_killed_engine_loses_nothing_and_runs_nothing_twice(fleet, tmp_path):
 
 def test_what_ended_while_no_engine_watched_is_known(fleet, tmp_path):
     ends, dies, again = (
-        fleet.submit(work.stay, 1.0, name="ends"),
+        fleet.submit(work.stay, 6.0, name="ends"),
         fleet.submit(work.stay, 600, gpus=1, name="dies"),
         fleet.submit(work.die_later, str(tmp_path / "mark"), gpus=1, retries=1, name="again"),
     )
