@@ -21,6 +21,8 @@ from aifactory_lab.widgets.board import Board, refuse, replace
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from aifactory_lab.fleet.engines import Engine
+
 KEYWORDS = ("fleet", "title", "name")
 
 
@@ -50,8 +52,7 @@ class FleetBoard(Board):
 
     def words(self) -> str:
         """Return which fleet: its engine's name, or whichever there is."""
-        source = self.feeds[0].sampler.source
-        engine = source.engine if isinstance(source, FleetSource) else None
+        engine = self._engine()
         return engine.name if engine is not None else "this user's fleet"
 
     def snapshot(self) -> "go.Figure":
@@ -64,9 +65,12 @@ class FleetBoard(Board):
         """
         from aifactory_lab.figures import fleet as figures
 
-        source = self.feeds[0].sampler.source
-        engine = source.engine if isinstance(source, FleetSource) else None
+        engine = self._engine()
         if engine is None:
             msg = "there is no fleet on this machine yet"
             raise FactoryError(msg, mend="fleet.Fleet().submit(train, gpus=1)")
         return figures.timeline(engine.jobs())
+
+    def _engine(self) -> "Engine | None":
+        source = self.feeds[0].sampler.source
+        return source.engine if isinstance(source, FleetSource) else None

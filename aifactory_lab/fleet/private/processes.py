@@ -17,7 +17,8 @@ from pathlib import Path
 
 import psutil
 
-BOOT = Path("/proc/sys/kernel/random/boot_id")
+from aifactory_lab.fleet.births import boot, tick
+
 # The shell writes its own number down, then becomes the daemon: no daemon runs that nobody knows of.
 LAUNCH = (
     'cd "$1" && echo $$ $(cut -d" " -f22 /proc/$$/stat) $(cat /proc/sys/kernel/random/boot_id || echo -) >"$2"'
@@ -29,10 +30,7 @@ ASKED_TIMES = 5
 
 @dataclass(frozen=True)
 class Record:
-    """One process, in a way that is never another's.
-
-    psutil's creation time is no such mark: it moves when the clock is set.
-    """
+    """One process, in a way that is never another's: see `fleet.births`."""
 
     pid: int
     ticks: int
@@ -41,17 +39,7 @@ class Record:
     @property
     def alive(self) -> bool:
         """Whether this very process still runs; a zombie does not."""
-        if self.boot != boot():
-            return False
-        with suppress(OSError, ValueError, IndexError):
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-            return fields[0] not in "ZX" and int(fields[19]) == self.ticks
-        return False
-
-
-def boot() -> str:
-    """Return the kernel's name for the time since it was started; ``-`` where it has none (sandboxes)."""
-    return BOOT.read_text().strip() if BOOT.exists() else "-"
+        return self.boot == boot() and self.ticks == tick(self.pid)
 
 
 def recorded(file: Path) -> Record | None:
@@ -122,10 +110,8 @@ def jobs_left(conf: Path) -> list[Record]:
 
 
 def _record(pid: int) -> Record | None:
-    with suppress(OSError, ValueError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return Record(pid, int(fields[19]), boot())
-    return None
+    began = tick(pid)
+    return None if began is None else Record(pid, began, boot())
 
 
 def _ended(record: Record) -> bool:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from aifactory_lab.aside import write_aside
+from aifactory_lab.fleet.births import birth
 from aifactory_lab.fleet.folders import made
-from aifactory_lab.fleet.workstation.births import birth
 from aifactory_lab.fleet.workstation.queue import Queue
 from aifactory_lab.fleet.workstation.records import Ledger
 

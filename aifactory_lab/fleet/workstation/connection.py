@@ -20,8 +20,8 @@ from typing import Any
 import psutil
 
 from aifactory_lab.errors import FleetError
+from aifactory_lab.fleet.births import birth
 from aifactory_lab.fleet.folders import made
-from aifactory_lab.fleet.workstation.births import birth
 
 START_SECONDS = 90.0
 _STARTED: list[psutil.Popen] = []  # children that outlive us: a Popen that is thrown away complains of them

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 from submitit.core.utils import JobPaths
 
-from aifactory_lab.fleet.workstation.births import birth
+from aifactory_lab.fleet.births import birth
 from aifactory_lab.fleet.workstation.records import Ledger, Record
 
 LOOK_SECONDS = 0.5  # between two looks for a wish to end; the end itself is told by the system

@@ -45,7 +45,7 @@ class Record:
     devices
         Ids of its GPUs.
     pid, born
-        Its process, and its birth (`workstation.births`): a pid alone may be somebody else's by now.
+        Its process, and its birth (`fleet.births`): a pid alone may be somebody else's by now.
     kills, losses
         How often it was started again because its process was killed, or the machine went down.
     first, at_most

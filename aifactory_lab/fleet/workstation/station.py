@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 import psutil
 from submitit.core.utils import JobPaths
 
+from aifactory_lab.fleet.births import before_boot, birth
 from aifactory_lab.fleet.calls import attempts
 from aifactory_lab.fleet.frames import State
 from aifactory_lab.fleet.workstation import processes
-from aifactory_lab.fleet.workstation.births import before_boot, birth
 from aifactory_lab.fleet.workstation.records import Ledger, Record
 
 LOSSES = 3  # times that a job is started again because the machine went down, or it may be what brings it down

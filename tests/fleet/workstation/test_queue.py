@@ -11,7 +11,7 @@ import pytest
 
 from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet import Fleet
-from aifactory_lab.fleet.workstation.births import birth
+from aifactory_lab.fleet.births import birth
 from aifactory_lab.fleet.workstation.records import Ledger
 from tests.fleet import work
 from tests.fleet.test_contract import PATIENT, running, until
