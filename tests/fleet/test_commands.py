@@ -2,7 +2,7 @@
 
 import os
 import re
-import time
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from aifactory_lab import doctor
 from aifactory_lab.cli import app
 from aifactory_lab.fleet import Fleet, private
-from tests.fleet import work
+from tests.fleet import patience, work
 
+until = partial(patience.until, seconds=90.0)
 PRETEND = "pretend GPUs: counted, nothing behind them"
 
 
@@ -19,13 +20,6 @@ def fleet(*words: str, code: int = 0) -> str:
     done = CliRunner().invoke(app, ["fleet", *words], catch_exceptions=False)
     assert done.exit_code == code, done.output
     return done.output
-
-
-def until(true, what: str) -> None:
-    stop = time.monotonic() + 90
-    while not true():
-        assert time.monotonic() < stop, what
-        time.sleep(0.2)
 
 
 @pytest.fixture

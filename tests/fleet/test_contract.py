@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +15,9 @@ import pytest
 from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet import Fleet, frames
 from tests.fleet import work
+from tests.fleet.patience import PATIENT, running, until
 
 ROOT = Path(__file__).parents[2]
-PATIENT = 180.0  # seconds that a busy machine may need; nothing here measures time
 
 
 @dataclass
@@ -55,20 +54,6 @@ def bench(request, tmp_path_factory):
         fleet = Fleet("workstation", folder=folder, gpus=4)
         yield Bench(fleet, folder, nodes=1)
         fleet.engine.stop()
-
-
-def until(true, what: str):
-    """Wait until something holds, and return it."""
-    stop = time.monotonic() + PATIENT
-    while time.monotonic() < stop:
-        if found := true():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(what)
-
-
-def running(*jobs) -> None:
-    until(lambda: all(job.state == "RUNNING" and job.attempts for job in jobs), "the jobs do not start")
 
 
 def test_a_function_returns_and_its_words_are_kept(bench):
@@ -177,6 +162,7 @@ def test_a_job_outlives_who_sent_it_and_is_found_by_its_id(bench):
     sent = bench.elsewhere(f"""
         import os
         from tests.fleet import work
+from tests.fleet.patience import PATIENT, running, until
         options = {bench.options()!r}
         job = fleet.submit(work.stay, 1.0, name="orphan", **options)
         print(job.id, flush=True)

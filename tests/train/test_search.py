@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -19,9 +19,11 @@ from aifactory_lab.train import estimators, tuning
 from aifactory_lab.train.tuning import trial as trials
 from aifactory_lab.train.tuning.plan import Plan
 from aifactory_lab.train.tuning.trial import TrialRun
+from tests.fleet import patience
 from tests.train.conftest import write_features
 
 PATIENT = 180.0
+until = partial(patience.until, seconds=PATIENT, pause=0.02)
 QUICK = {"rounds": 100, "device": "cpu"}
 SPACE = {
     "learning_rate": optuna.distributions.FloatDistribution(0.05, 0.5, log=True),
@@ -182,16 +184,6 @@ def test_a_killed_trial_is_asked_again_by_the_same_job(few, tmp_path, monkeypatc
     told = tuning.outcome.trials(plan.study())
     assert told["state"].to_list() == ["failed", "finished"]
     assert told["max_depth"].n_unique() == told["learning_rate"].n_unique() == 1
-
-
-def until(true, what: str):
-    """Wait until something holds, and return it."""
-    stop = time.monotonic() + PATIENT
-    while time.monotonic() < stop:
-        if found := true():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(what)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import tempfile
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -20,10 +21,11 @@ from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet import Fleet, private
 from aifactory_lab.fleet.private import daemons, processes, programs
 from aifactory_lab.fleet.private.places import Places
-from tests.fleet import work
+from tests.fleet import patience, work
 
 ROOT = Path(__file__).parents[3]
-PATIENT = 90.0  # seconds that a busy machine may need; nothing here measures time
+PATIENT = 90.0  # seconds
+until = partial(patience.until, seconds=PATIENT)
 SECRET = "token-of-the-notebook"
 
 
@@ -47,15 +49,6 @@ def states(plant, *jobs: str) -> dict[str, str]:
 
 def silent(folder) -> list[str]:
     return [name for name, pid in private.status(folder).processes.items() if pid is None]
-
-
-def until(true, what: str):
-    stop = time.monotonic() + PATIENT
-    while time.monotonic() < stop:
-        if found := true():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(what)
 
 
 def remembered(plant, job: str) -> None:

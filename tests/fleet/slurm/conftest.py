@@ -1,14 +1,17 @@
 """The fleet on the private Slurm, empty before each test and after it."""
 
 import getpass
-import time
+from functools import partial
 
 import pytest
 
 from aifactory_lab.fleet import Fleet
 from aifactory_lab.fleet.slurm import commands, snapshot
+from tests.fleet import patience
 
-PATIENT = 120.0  # seconds that a busy machine may need; nothing here measures time
+PATIENT = 120.0  # seconds
+until = partial(patience.until, seconds=PATIENT)
+running = partial(patience.running, seconds=PATIENT)
 
 
 @pytest.fixture
@@ -33,20 +36,6 @@ def slurm_says(slurm):
         return told
 
     return say
-
-
-def until(true, what: str):
-    """Wait until something holds, and return it."""
-    stop = time.monotonic() + PATIENT
-    while time.monotonic() < stop:
-        if found := true():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(what)
-
-
-def running(*jobs) -> None:
-    until(lambda: all(job.state == "RUNNING" and job.attempts for job in jobs), "the jobs do not start")
 
 
 def waiting(job, reason: str) -> str:

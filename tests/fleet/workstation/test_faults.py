@@ -14,7 +14,8 @@ from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet import Fleet, frames
 from aifactory_lab.fleet.workstation.records import Ledger
 from tests.fleet import work
-from tests.fleet.test_contract import PATIENT, ROOT, running, until
+from tests.fleet.patience import PATIENT, running, until
+from tests.fleet.test_contract import ROOT
 
 
 @pytest.fixture

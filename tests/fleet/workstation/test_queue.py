@@ -14,7 +14,7 @@ from aifactory_lab.fleet import Fleet
 from aifactory_lab.fleet.births import birth
 from aifactory_lab.fleet.workstation.records import Ledger
 from tests.fleet import work
-from tests.fleet.test_contract import PATIENT, running, until
+from tests.fleet.patience import PATIENT, running, until
 from tests.fleet.workstation import tasks
 from tests.fleet.workstation.test_faults import kill_engine
 
