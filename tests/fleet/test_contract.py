@@ -162,7 +162,6 @@ def test_a_job_outlives_who_sent_it_and_is_found_by_its_id(bench):
     sent = bench.elsewhere(f"""
         import os
         from tests.fleet import work
-from tests.fleet.patience import PATIENT, running, until
         options = {bench.options()!r}
         job = fleet.submit(work.stay, 1.0, name="orphan", **options)
         print(job.id, flush=True)

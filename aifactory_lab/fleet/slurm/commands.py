@@ -18,7 +18,7 @@ from pathlib import Path
 from aifactory_lab.errors import FleetError
 
 PATIENCE = 30.0  # seconds; a controller that is alive and busy answers within its MessageTimeout, 10 s by default
-SILENT = re.compile(r"unable to contact|refused|not responding|timed out|slurmdbd|munge", re.IGNORECASE)
+SILENT = re.compile(r"unable to contact|refused|reset by peer|not responding|timed out|slurmdbd|munge", re.IGNORECASE)
 BOOKLESS = re.compile(r"accounting storage is disabled|not running a supported (accounting_storage|priority) plugin")
 FORMATS = re.compile(
     r"^(SQUEUE|SINFO|SACCT|SSHARE|SPRIO|SCONTROL|SLURM_TIME_FORMAT|SLURM_BITSTR|SBATCH|SLURM_CLUSTERS)"

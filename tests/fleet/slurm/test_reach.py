@@ -70,3 +70,20 @@ def test_the_room_opens_without_slurm(tmp_path):
     command, root = [sys.executable, "-c", code], Path(__file__).parents[3]
     done = subprocess.run(command, cwd=root, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "slurm_load_jobs error: Connection reset by peer",  # killed while it answered
+        "slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
+        "slurm_load_jobs error: Socket timed out on send/recv operation",
+    ],
+)
+def test_a_controller_that_died_while_it_was_asked_is_one_that_does_not_answer(said, monkeypatch, tmp_path):
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(FleetError, match="does not answer"):
+        commands.run("squeue")
