@@ -20,6 +20,7 @@ __all__ = [
     "inference",
     "models",
     "parts",
+    "plant",
     "power",
     "serving",
     "step_costs",
