@@ -128,6 +128,7 @@ def predict(
     precision: str = "bf16",
     engine: str = "vllm",
     parameters: Parameters | None = None,
+    clock: ArrayLike = 1.0,
 ) -> Prediction:
     """Predict a steady load on one replica; sizes are numbers or arrays that broadcast.
 
@@ -145,6 +146,8 @@ def predict(
         See `step_costs.of`.
     parameters
         Other efficiencies than the fitted ones.
+    clock
+        Share of the boost clock, above 0; see `step_costs.of`.
 
     Raises
     ------
@@ -155,7 +158,8 @@ def predict(
     sizes = {"isl": isl, "osl": osl, "concurrency": concurrency}
     prompt, answer, asked = (_positive(value, name) for name, value in sizes.items())
     used = parameters or fitted().parameters
-    costs = step_costs.of(model, gpu, tp=tp, precision=precision, engine=engine, parameters=used)
+    speed = _positive(clock, "clock")
+    costs = step_costs.of(model, gpu, tp=tp, precision=precision, engine=engine, parameters=used, clock=speed)
     size = np.asarray(tp, np.float64)
     admitted = costs.admitted(prompt + answer / 2)
     if not (admitted >= 1).any():

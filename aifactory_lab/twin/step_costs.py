@@ -32,6 +32,9 @@ ENGINES = ("vllm", "sglang", "trtllm")
 OUTPUT_BYTES = 2.0  # the embedding and the output layer stay in 16 bits, and so do activations between GPUs
 USABLE = 0.9  # of a GPU's memory: vLLM's --gpu-memory-utilization, by default
 LINK = 0.7  # of a link's figure per direction that a ring of all-reduces reaches
+# Share of the boost clock below which multiprocessors ask for too little to keep the memory busy. An assumption: memory
+# has a clock of its own, and Splitwise (arXiv 2311.18677) saw steps that it bounds stand a cap of half the TDP.
+MEMORY_CLOCK = 0.6
 
 
 class Chip(Protocol):
@@ -184,6 +187,7 @@ def of(
     engine: str = "vllm",
     parameters: Parameters,
     kv_value_bytes: float | None = None,
+    clock: ArrayLike = 1.0,
 ) -> Costs:
     """Return what a model costs on a tensor-parallel group of GPUs.
 
@@ -198,6 +202,9 @@ def of(
         ``"vllm"``, ``"sglang"`` or ``"trtllm"``.
     kv_value_bytes
         Bytes of a key's or a value's number; by default 2, and 1 where TensorRT-LLM has weights of 8 bits or fewer.
+    clock
+        Share of the boost clock, above 0: arithmetic slows with it, memory only below `MEMORY_CLOCK`, links and what is
+        lost between not at all.
 
     Raises
     ------
@@ -210,10 +217,11 @@ def of(
     arXiv 1909.08053). A token of a prompt costs 2 operations a parameter, and attention's two products with all tokens
     before it. Latent attention's keys and values stand on every GPU of the group.
     """
-    size = _sizes(tp)
+    size, speed = _sizes(tp), np.asarray(clock, np.float64)
     stored, rate = _stored(model, precision), _rate(gpu, precision)
     value = _value_bytes(precision, engine) if kv_value_bytes is None else kv_value_bytes
-    bandwidth, peak = gpu.memory_bandwidth_bytes_s * parameters.memory, rate * parameters.compute
+    bandwidth = gpu.memory_bandwidth_bytes_s * parameters.memory * np.minimum(1.0, speed / MEMORY_CLOCK)
+    peak = rate * parameters.compute * speed
     link, parts = _link_seconds(model, gpu, size), np.minimum(size, 1 if model.kv_rank else model.kv_heads)
     kv, window = (
         layers * model.kv_values * value / parts for layers in (model.layers - model.window_layers, model.window_layers)
@@ -233,7 +241,7 @@ def of(
         overhead_seconds=overhead + np.where(size > 1, 2 * model.layers * parameters.hop_seconds, 0.0),
         sequence_seconds=parameters.sequence_seconds,
         prefill_seconds=prefill + link,
-        attention_seconds=model.attention_flops / size / (_rate(gpu, "bf16") * parameters.attention),
+        attention_seconds=model.attention_flops / size / (_rate(gpu, "bf16") * parameters.attention * speed),
         share=parameters.burst if engine == "sglang" else 1.0,
         wave=1 - parameters.burst if engine == "sglang" else parameters.wave,
         weight_bytes=weights,
