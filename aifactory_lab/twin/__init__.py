@@ -13,6 +13,7 @@ from types import ModuleType
 __all__ = [
     "activity",
     "calibration",
+    "climate",
     "collectives",
     "cooling",
     "cost",

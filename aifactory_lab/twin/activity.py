@@ -26,10 +26,10 @@ from aifactory_lab.twin.power import EXPONENT, LEAST_CLOCK, idle_watts
 from aifactory_lab.twin.step_costs import Costs, Numbers
 
 # Arithmetic all the time takes a GPU all the way from idle to TDP; whatever else keeps it busy takes half of it.
-# Reading spends half of that in the memory, which has a clock of its own, and half in the multiprocessors that ask; what a
-# sequence adds to a step beyond bytes and arithmetic is spent in the multiprocessors. Assumptions, not a fit: they put
-# an H100 that serves Llama-3 at 300 W with one sequence and at 485 to 505 W with 128; ML.ENERGY's benchmark is reported
-# to have measured 300 W and 600 W (vllm-semantic-router.com/docs/fleet-sim/power-model).
+# Reading spends half of that in the memory, which has a clock of its own, and half in the multiprocessors that ask;
+# what a sequence adds to a step beyond bytes and arithmetic is spent in the multiprocessors. Assumptions, not a fit:
+# they put an H100 that serves Llama-3 at 300 W with one sequence and at 485 to 505 W with 128; ML.ENERGY's benchmark is
+# reported to have measured 300 W and 600 W (vllm-semantic-router.com/docs/fleet-sim/power-model).
 HALF = 0.5
 MEMORY_ACTIVITY = HALF / 2
 ASKING_ACTIVITY = HALF / 2
