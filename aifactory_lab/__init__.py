@@ -30,6 +30,7 @@ __all__ = [
     "etl",
     "figures",
     "fleet",
+    "laws",
     "line",
     "line_report",
     "lm",

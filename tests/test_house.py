@@ -27,6 +27,7 @@ ORDER = [
     "lm",
     "serve",
     "twin",
+    "laws",
 ]
 TOP = [
     "figures",

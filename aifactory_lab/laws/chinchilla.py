@@ -1,0 +1,235 @@
+"""The law of pre-training fitted to runs, with intervals, and a larger run predicted before it is trained.
+
+The fit is that of Hoffmann et al. 2022 (arXiv 2203.15556, appendix D.3) with the corrections of Besiroglu et al. 2024
+(arXiv 2404.10102); `objective` says how. Intervals are from a bootstrap over the runs. This module trains nothing.
+
+>>> from aifactory_lab.laws.law import EPOCH
+>>> sizes, data = np.meshgrid(np.geomspace(1e8, 1e10, 5), np.geomspace(1e9, 1e11, 5))
+>>> points = {"parameters": sizes.ravel(), "tokens": data.ravel(), "loss": EPOCH.loss(sizes, data).ravel()}
+>>> str(fit(pl.DataFrame(points), replicates=0).law) == str(EPOCH)
+True
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aifactory_lab.errors import TwinError
+from aifactory_lab.laws import runs as tables
+from aifactory_lab.laws.law import EPOCH, HOFFMANN, Law
+from aifactory_lab.laws.objective import Problem
+
+__all__ = ["EPOCH", "HOFFMANN", "Fit", "Forecast", "Law", "backtest", "fit"]
+
+Numbers = NDArray[np.float64]
+NAMES = ("E", "A", "B", "alpha", "beta")
+DELTA = 1e-3
+REPLICATES = 200
+SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A loss that was predicted.
+
+    Attributes
+    ----------
+    loss, low, high
+        Nats per token, and the interval in which a run is to be expected.
+    share
+        Of such intervals that should hold.
+    beyond
+        How many times more operations than the largest run of the fit; 1 or less is not extrapolated.
+    words
+        What may be believed of it.
+    """
+
+    loss: float
+    low: float
+    high: float
+    share: float
+    beyond: float
+    words: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.loss:.3f} nats per token, {self.share:.0%} between {self.low:.3f} and {self.high:.3f}: {self.words}"
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A law that was fitted.
+
+    Attributes
+    ----------
+    law
+        With the constants that fit best.
+    runs
+        What it was fitted to.
+    constants
+        Those of the bootstrap, (replicates, 5), in the order of `NAMES`.
+    objective
+        Sum of Huber's losses at the minimum, in units of δ².
+    """
+
+    law: Law
+    runs: pl.DataFrame
+    constants: Numbers = field(repr=False)
+    objective: float
+
+    @cached_property
+    def residuals(self) -> Numbers:
+        """Logarithm of measured ÷ fitted, run by run."""
+        n, d, loss = _columns(self.runs)
+        return np.asarray(np.log(loss / self.law.loss(n, d)))
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the residuals: 0.01 is one per cent of the loss."""
+        return float(np.sqrt(np.mean(self.residuals**2)))
+
+    def intervals(self, share: float = SHARE) -> pl.DataFrame:
+        """Return the constants: ``constant``, ``value``, ``low``, ``high``, and ``determined``.
+
+        A constant is called determined if the interval's ends are within a factor of two. A small sweep seldom
+        determines the floor: it never comes near it.
+        """
+        low, high = np.quantile(self._replicated(), _ends(share), axis=0)
+        values = [getattr(self.law, name) for name in NAMES]
+        found = pl.DataFrame({"constant": NAMES, "value": values, "low": low, "high": high})
+        return found.with_columns((pl.col("high") < 2 * pl.col("low")).alias("determined"))
+
+    def predict(self, parameters: float, tokens: float, *, share: float = SHARE, seed: int = 0) -> Forecast:
+        """Predict the loss of a run.
+
+        The interval holds the spread of the bootstrap's laws and that of single runs about them, the residuals drawn
+        anew and widened for the five constants that were spent on them.
+
+        Raises
+        ------
+        TwinError
+            If a size is not positive, or the fit has no replicates.
+        """
+        draws = np.random.default_rng(seed)
+        size = len(self._replicated())
+        laws = np.array([float(Law(*row).loss(parameters, tokens)) for row in self._replicated()])
+        count = len(self.residuals)
+        spread = self.residuals * np.sqrt(count / max(1, count - len(NAMES)))
+        low, high = np.quantile(laws * np.exp(draws.choice(spread, size)), _ends(share))
+        loss, beyond = float(self.law.loss(parameters, tokens)), self.beyond(parameters, tokens)
+        return Forecast(loss, min(float(low), loss), max(float(high), loss), share, beyond, self._words(beyond))
+
+    def beyond(self, parameters: float, tokens: float) -> float:
+        """Return how many times more operations than the largest run of the fit, as 6 × parameters × tokens."""
+        return 6 * parameters * tokens / self._most
+
+    @property
+    def _most(self) -> float:
+        work = 6 * self.runs["parameters"].to_numpy() * self.runs["tokens"].to_numpy()
+        return float(work.max())
+
+    def _words(self, beyond: float) -> str:
+        if beyond <= 1:
+            return "within the runs of the fit"
+        spanned = 6 * np.min(self.runs["parameters"].to_numpy() * self.runs["tokens"].to_numpy())
+        span = self._most / spanned
+        if beyond <= np.sqrt(span):
+            return f"{beyond:.3g} times beyond runs that span a factor of {span:.3g}; a backtest says how good that is"
+        return (
+            f"{beyond:.3g} times beyond runs that span a factor of {span:.3g}: further than they can vouch for, and the"
+            " interval knows nothing of a law that bends"
+        )
+
+    def _replicated(self) -> Numbers:
+        if not len(self.constants):
+            msg = "this fit has no replicates, so no intervals"
+            raise TwinError(msg, mend=f"laws.chinchilla.fit(runs, replicates={REPLICATES})")
+        return self.constants
+
+
+def fit(runs: pl.DataFrame, *, replicates: int = REPLICATES, delta: float = DELTA, seed: int = 0) -> Fit:
+    """Fit the law.
+
+    Parameters
+    ----------
+    runs
+        As `runs.frame`: parameters, tokens, loss.
+    replicates
+        Of the bootstrap; 0 for none.
+    delta
+        Huber's δ, of the logarithm of the loss: what lies further off pulls no harder.
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    TwinError
+        If there are fewer than six different runs, or they are of fewer than three sizes or budgets.
+    """
+    runs = tables.frame(runs)
+    _enough(runs)
+    problem = Problem(*_columns(runs), delta)
+    best = problem.best()
+    draws = np.random.default_rng(seed)
+    rows = [problem.again(draws).follow(best[0])[0] for _ in range(replicates)]
+    constants = np.array([problem.constants(row) for row in rows]).reshape(-1, len(NAMES))
+    return Fit(Law(*problem.constants(best[0])), runs, constants, best[1])
+
+
+def backtest(runs: pl.DataFrame, *, least: int = 10, delta: float = DELTA) -> pl.DataFrame:
+    """Say how good extrapolation was: fit the smaller runs, predict each larger one, at every cut that leaves enough.
+
+    Parameters
+    ----------
+    least
+        Runs that a fit must have.
+
+    Returns
+    -------
+    DataFrame
+        ``fitted`` (runs), ``beyond`` (times more operations than the largest of them), ``parameters``, ``tokens``,
+        ``measured``, ``predicted``, ``error`` (predicted - measured, nats per token).
+    """
+    runs = tables.frame(runs).with_columns((6 * pl.col("parameters") * pl.col("tokens")).alias("work")).sort("work")
+    made = []
+    for cut in sorted(set(runs["work"]))[:-1]:
+        known, unknown = runs.filter(pl.col("work") <= cut), runs.filter(pl.col("work") > cut)
+        if known.height < least or _lack(known):
+            continue
+        law = fit(known, replicates=0, delta=delta).law
+        said = law.loss(unknown["parameters"].to_numpy(), unknown["tokens"].to_numpy())
+        told = unknown.select("parameters", "tokens", pl.col("loss").alias("measured"), pl.col("work") / cut)
+        told = told.rename({"work": "beyond"}).with_columns(pl.Series("predicted", said), fitted=known.height)
+        made.append(told.with_columns((pl.col("predicted") - pl.col("measured")).alias("error")))
+    if not made:
+        msg = f"{runs.height} runs leave nothing to test: a fit needs {least}"
+        raise TwinError(msg, mend="laws.chinchilla.backtest(runs, least=8), or a larger sweep")
+    order = ("fitted", "beyond", "parameters", "tokens", "measured", "predicted", "error")
+    return pl.concat(made).select(order)
+
+
+def _columns(runs: pl.DataFrame) -> tuple[Numbers, Numbers, Numbers]:
+    n, d, loss = (runs[name].to_numpy().astype(np.float64) for name in ("parameters", "tokens", "loss"))
+    return n, d, loss
+
+
+def _lack(runs: pl.DataFrame) -> str:
+    sizes, budgets = runs["parameters"].n_unique(), runs["tokens"].n_unique()
+    few = runs.height <= len(NAMES) or min(sizes, budgets) < 3
+    return f"{runs.height} runs of {sizes} sizes and {budgets} budgets" if few else ""
+
+
+def _enough(runs: pl.DataFrame) -> None:
+    if lack := _lack(runs):
+        msg = f"{lack} do not determine five constants: a law needs six runs, three sizes, three budgets"
+        raise TwinError(
+            msg, mend="laws.sweep.run(laws.sweep.grid(depths=(1, 2, 3), tokens=(50_000, 100_000, 200_000)), …)"
+        )
+
+
+def _ends(share: float) -> tuple[float, float]:
+    return (1 - share) / 2, (1 + share) / 2
