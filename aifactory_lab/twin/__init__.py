@@ -28,6 +28,7 @@ __all__ = [
     "power",
     "routes",
     "serving",
+    "site",
     "step_costs",
     "supply",
     "traces",

@@ -15,6 +15,7 @@ is not known here.
 np.True_
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ from aifactory_lab.twin.step_costs import Costs, Numbers
 # they put an H100 that serves Llama-3 at 300 W with one sequence and at 485 to 505 W with 128; ML.ENERGY's benchmark is
 # reported to have measured 300 W and 600 W (vllm-semantic-router.com/docs/fleet-sim/power-model).
 HALF = 0.5
+HALVINGS = 20  # of the clock's range: to a millionth
 MEMORY_ACTIVITY = HALF / 2
 ASKING_ACTIVITY = HALF / 2
 
@@ -65,7 +67,7 @@ class Activity:
         """Return the highest share of the boost clock at which this activity keeps to a cap.
 
         It is not below `power.LEAST_CLOCK`, where a GPU stays above a cap that is too low for it. What it does at that
-        clock takes longer, so its activity changes; `operating.settle` finds where both agree.
+        clock takes longer, so its activity changes: `settle` finds where both agree.
 
         Raises
         ------
@@ -116,6 +118,36 @@ def activity(
     steps = _within(arithmetic + ASKING_ACTIVITY * bytes_, MEMORY_ACTIVITY * bytes_)
     prompts = 1 - costs.link_seconds / costs.prefill_seconds
     return Activity(reads * prompts + writes * steps.core, np.asarray(writes * steps.memory, np.float64))
+
+
+def settle(gpu: Gpu, work: Callable[[Numbers], Activity], limit_watts: ArrayLike) -> Numbers:
+    """Return the highest share of the boost clock at which a GPU keeps to a limit with the work that it does then.
+
+    Parameters
+    ----------
+    work
+        What it does at a clock. Its watts must not fall with the clock.
+    limit_watts
+        At `power.LEAST_CLOCK` a GPU stays above a limit that is too low.
+
+    Examples
+    --------
+    >>> from aifactory_lab.twin import hardware
+    >>> reading = Activity(core=np.float64(0.25), memory=np.float64(0.25))
+    >>> float(settle(hardware.gpu("h100-sxm"), lambda clock: reading, 300).round(2))
+    0.66
+    """
+    limit = np.asarray(limit_watts, np.float64)
+    full = np.ones(np.broadcast_shapes(limit.shape, work(np.ones(limit.shape)).total.shape))
+    free = work(full).watts(gpu) <= limit
+    if free.all():
+        return full
+    low, high = np.full_like(full, LEAST_CLOCK), full
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        fits = work(middle).watts(gpu, clock=middle) <= limit
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return np.where(free, 1.0, low)
 
 
 def _within(core: Numbers, memory: Numbers) -> Activity:

@@ -8,7 +8,7 @@ to a plant is `cooling`'s to say.
 (36.1, 25.4)
 >>> dry, wet = steady(25, humidity=0.5).warmer(by=8).at(3600)
 >>> float(dry), float(wet.round(1))
-(33.0, 24.7)
+(33.0, 24.9)
 """
 
 from dataclasses import dataclass, replace

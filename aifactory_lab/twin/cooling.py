@@ -162,29 +162,44 @@ class Cooling:
                 msg = f"{name}={getattr(self, name)!r} must be above {floor:g}"
                 raise TwinError(msg, mend=f"{name}={assumptions()[name]['is']}")
 
-    def run(self, heat_watts: ArrayLike, *, dry_celsius: ArrayLike, wet_celsius: ArrayLike) -> Cooled:
+    def run(
+        self,
+        heat_watts: ArrayLike,
+        *,
+        dry_celsius: ArrayLike,
+        wet_celsius: ArrayLike,
+        liquid_watts: ArrayLike | None = None,
+    ) -> Cooled:
         """Return what it takes to move this heat out into air of these temperatures.
+
+        Parameters
+        ----------
+        liquid_watts
+            Of the heat, what cold plates take; by default `liquid_share` of it.
 
         Raises
         ------
         TwinError
-            If heat is not positive, or the wet bulb lies above the air's temperature.
+            If heat is not positive, cold plates take more than all, or the wet bulb lies above the air's temperature.
         """
-        heat, dry, wet = np.broadcast_arrays(
-            *(np.asarray(value, np.float64) for value in (heat_watts, dry_celsius, wet_celsius))
+        asked = self.liquid_share * np.asarray(heat_watts, np.float64) if liquid_watts is None else liquid_watts
+        heat, liquid, dry, wet = np.broadcast_arrays(
+            *(np.asarray(value, np.float64) for value in (heat_watts, asked, dry_celsius, wet_celsius))
         )
         if not (np.isfinite(heat) & (heat > 0)).all():
             msg = f"heat_watts={heat_watts!r} must be positive"
             raise TwinError(msg, mend="heat_watts=1e6")
+        if not ((liquid >= 0) & (liquid <= heat * (1 + 1e-12))).all():
+            msg = f"liquid_watts={liquid_watts!r} is not a part of heat_watts={heat_watts!r}"
+            raise TwinError(msg, mend="liquid_watts=None")
         if not (wet <= dry).all():
             msg = f"wet_celsius={wet_celsius!r} lies above dry_celsius={dry_celsius!r}"
             raise TwinError(msg, mend="twin.cooling.wet_bulb(dry_celsius, humidity)")
-        return self._run(heat, dry, wet)
+        return self._run(heat, liquid, dry, wet)
 
-    def _run(self, heat: Numbers, dry: Numbers, wet: Numbers) -> Cooled:
-        tower = self.rejection == "tower"
-        reached = wet + self.approach_tower_kelvin if tower else dry + self.approach_dry_kelvin
-        liquid, air = heat * self.liquid_share, heat * (1 - self.liquid_share)
+    def _run(self, heat: Numbers, liquid: Numbers, dry: Numbers, wet: Numbers) -> Cooled:
+        tower, reached = self.rejection == "tower", self.reached(dry_celsius=dry, wet_celsius=wet)
+        air = np.maximum(heat - liquid, 0.0)
         fan_units = air * self.air_fan_share
         carried = liquid + air + fan_units
         pumps = carried * self.pump_share
@@ -201,6 +216,12 @@ class Cooling:
         drawn = rejected / LATENT * self.blowdown_cycles / (self.blowdown_cycles - 1) if tower else np.zeros_like(heat)
         water = np.full_like(heat, self.water_celsius) if self.chillers else np.maximum(self.water_celsius, reached)
         return Cooled(heat, pumps, fan_units, chiller, fans, rejected, drawn, chilled / carried, water)
+
+    def reached(self, *, dry_celsius: ArrayLike, wet_celsius: ArrayLike) -> Numbers:
+        """Return the temperature in °C to which the tower or the dry cooler alone brings the water."""
+        if self.rejection == "tower":
+            return np.asarray(wet_celsius, np.float64) + self.approach_tower_kelvin
+        return np.asarray(dry_celsius, np.float64) + self.approach_dry_kelvin
 
     def _cop(self, cold_celsius: float, reached: Numbers) -> Numbers:
         """Return the chillers' coefficient of performance: a share of Carnot's, not above the best there is."""
