@@ -13,8 +13,10 @@ from types import ModuleType
 
 __all__ = [
     "chinchilla",
+    "demand",
     "law",
     "objective",
+    "plan",
     "runs",
     "sweep",
 ]

@@ -121,7 +121,7 @@ class Fit:
         spread = self.residuals * np.sqrt(count / max(1, count - len(NAMES)))
         low, high = np.quantile(laws * np.exp(draws.choice(spread, size)), _ends(share))
         loss, beyond = float(self.law.loss(parameters, tokens)), self.beyond(parameters, tokens)
-        return Forecast(loss, min(float(low), loss), max(float(high), loss), share, beyond, self._words(beyond))
+        return Forecast(loss, min(float(low), loss), max(float(high), loss), share, beyond, self.words(beyond))
 
     def beyond(self, parameters: float, tokens: float) -> float:
         """Return how many times more operations than the largest run of the fit, as 6 × parameters × tokens."""
@@ -132,7 +132,8 @@ class Fit:
         work = 6 * self.runs["parameters"].to_numpy() * self.runs["tokens"].to_numpy()
         return float(work.max())
 
-    def _words(self, beyond: float) -> str:
+    def words(self, beyond: float) -> str:
+        """Say what may be believed of a prediction that goes so many times beyond the fit."""
         if beyond <= 1:
             return "within the runs of the fit"
         spanned = 6 * np.min(self.runs["parameters"].to_numpy() * self.runs["tokens"].to_numpy())
