@@ -69,13 +69,13 @@ lab: setup  ## open JupyterLab on the lessons
 dash: setup  ## open mission control: the live boards as a web page
 	$(BIN)/aifactory dash
 
-widgets:  ## build the boards' bundle from aifactory_lab/widgets/js (needs npm)
+widgets:  ## build the bundles of the boards and the hall from aifactory_lab/widgets/js (needs npm)
 	cd $(JS) && npm ci --silent --ignore-scripts && npm run --silent build
 
-widgets-check:  ## prove that the committed bundle is a fresh build of its source, and test its parts
+widgets-check:  ## prove that the committed bundles are fresh builds of their source, and test its parts
 	cd $(JS) && npm ci --silent --ignore-scripts && npm run --silent test
 	fresh=$$(mktemp -d) && (cd $(JS) && node build.js $$fresh) && \
-	  for file in board.js board.css uPlot.LICENSE.txt; do \
+	  for file in board.js board.css hall.js hall.css uPlot.LICENSE.txt three.LICENSE.txt; do \
 	    cmp $$fresh/$$file $(JS)/../static/$$file || { echo "stale bundle: make widgets"; exit 1; }; done && rm -r $$fresh
 
 bench: setup  ## measure us beside our peers, medians in one run

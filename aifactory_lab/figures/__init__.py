@@ -16,6 +16,7 @@ __all__ = [
     "factory",
     "finetuning",
     "fleet",
+    "hall",
     "plant",
     "pretraining",
     "quality",

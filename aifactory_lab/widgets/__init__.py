@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aifactory_lab.widgets.fleetforms import FleetForms
     from aifactory_lab.widgets.floor import FactoryFloor
     from aifactory_lab.widgets.gpus import GpuBoard
+    from aifactory_lab.widgets.hall import HallView
     from aifactory_lab.widgets.mission import MissionControl
     from aifactory_lab.widgets.throughput import ThroughputBoard
     from aifactory_lab.widgets.training import TrainingBoard
@@ -27,6 +28,7 @@ _HOMES = {
     "FleetBoard": "fleet",
     "FleetForms": "fleetforms",
     "GpuBoard": "gpus",
+    "HallView": "hall",
     "MissionControl": "mission",
     "ThroughputBoard": "throughput",
     "TrainingBoard": "training",
@@ -37,6 +39,7 @@ __all__ = [
     "FleetBoard",
     "FleetForms",
     "GpuBoard",
+    "HallView",
     "MissionControl",
     "ThroughputBoard",
     "TrainingBoard",

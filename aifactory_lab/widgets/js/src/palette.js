@@ -7,7 +7,8 @@ const STOPS = [
 ].map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
 
 const LEVELS = 256;
-const RAMP = Array.from({ length: LEVELS }, (_, level) => {
+/** [r, g, b] of every level, from low to high. */
+export const RAMP = Array.from({ length: LEVELS }, (_, level) => {
   const place = (level / (LEVELS - 1)) * (STOPS.length - 1);
   const low = Math.min(STOPS.length - 2, Math.floor(place));
   return STOPS[low].map((from, channel) => Math.round(from + (STOPS[low + 1][channel] - from) * (place - low)));
