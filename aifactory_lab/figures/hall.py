@@ -34,6 +34,7 @@ SCALE = get_colorscale(
 )  # as in the 3-D hall: even in lightness, safe for the common colour-vision deficiencies
 STEPS = 32  # colours of a plan: a fill for each costs far less than one for each rack
 ROUND = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+LEAST = 1e-9  # of a scale: below it a rack does nothing
 EQUIPMENT = {"network": "#8C8C8C", "cdu": COLOURS[4], "fan": "#B9C1CB"}
 NAMES = {"network": "network racks", "cdu": "CDUs", "fan": "fan units"}
 Limits = Mapping[str, tuple[float, float]]
@@ -107,8 +108,10 @@ def limits_of(values: pl.DataFrame, by: str) -> tuple[float, float]:
     if not how.zero:
         low, high = 5 * math.floor(low / 5), 5 * math.ceil(high / 5)
         return float(low), float(max(high, low + 5))
-    size = 10.0 ** math.floor(math.log10(high)) if high > 0 else how.each
-    return 0.0, next(step * size for step in ROUND if step * size >= high * (1 - 1e-12))
+    if high < LEAST:
+        return 0.0, how.each
+    size = 10.0 ** math.floor(math.log10(high))
+    return 0.0, next((step * size for step in ROUND if step * size >= high), 20 * size)
 
 
 def told(hall: Hall, values: pl.DataFrame | None) -> pl.DataFrame:
