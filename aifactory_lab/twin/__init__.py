@@ -33,6 +33,7 @@ __all__ = [
     "service",
     "serving",
     "site",
+    "steady_racks",
     "step_costs",
     "supply",
     "traces",
