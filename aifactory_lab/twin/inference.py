@@ -84,12 +84,15 @@ class Fitted:
         Of the measurements: file, checksum, filter, rows, date, and the command that fits again.
     held_out
         Errors by group of measurements that the fit never saw.
+    left_out
+        Errors on each model, and each system, of a fit that saw all but it (`calibration.left_out`).
     """
 
     parameters: Parameters
     bands: dict[str, dict[str, tuple[float, float]]]
     provenance: dict[str, Any]
     held_out: list[dict[str, Any]]
+    left_out: list[dict[str, Any]]
 
 
 def read(path: Path | str) -> Fitted:
@@ -105,7 +108,9 @@ def read(path: Path | str) -> Fitted:
         bands = {
             kind: {figure: (low, high) for figure, (low, high) in one.items()} for kind, one in found["bands"].items()
         }
-        return Fitted(Parameters(**found["parameters"]), bands, found["provenance"], found["held_out"])
+        return Fitted(
+            Parameters(**found["parameters"]), bands, found["provenance"], found["held_out"], found["left_out"]
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"{path} does not hold fitted parameters: {error!r}"
         raise TwinError(msg, mend="twin.calibration.refit()") from error

@@ -141,6 +141,27 @@ class Model:
         return tokens * self.kv_bytes_per_token(value_bytes=value_bytes) + kept * self.kv_values * value_bytes
 
     @property
+    def whole_values(self) -> float:
+        """Values that one token reads and writes between matrix products on every GPU of a tensor-parallel group.
+
+        Two norms a layer, each with its residual (two values read, two written), and the copies that are sent to
+        experts and summed up again (read and written on either way).
+        """
+        return self.hidden * (8.0 * self.layers + 4.0 * self.moe_layers * self.experts_per_token)
+
+    @property
+    def shared_values(self) -> float:
+        """Values that one token reads and writes between matrix products, shared among the GPUs of a group.
+
+        Queries, keys and values are written and read, and so is attention's output; of a gated layer, the output of two
+        matrices is written and read, and their product too.
+        """
+        attention = self.layers * (4.0 * self.heads * self.head + 2.0 * self.kv_values)
+        met = self.experts_per_token + self.shared_experts
+        inside = (self.layers - self.moe_layers) * self.intermediate + self.moe_layers * met * self.expert_intermediate
+        return attention + 6.0 * inside
+
+    @property
     def attention_flops(self) -> float:
         """Floating-point operations of attention's two products for one token and one token of its context.
 

@@ -11,92 +11,27 @@ as there are heads to share. Requests, queues and percentiles are not known here
 '2.40 ms a token'
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from aifactory_lab.errors import TwinError
+from aifactory_lab.twin import chip
+from aifactory_lab.twin.chip import Chip, Numbers
+from aifactory_lab.twin.efficiencies import Parameters
 from aifactory_lab.twin.shape import Model
 
-Numbers = NDArray[np.float64]
+__all__ = ["ENGINES", "MEMORY_CLOCK", "USABLE", "WEIGHT_BYTES", "Chip", "Costs", "Numbers", "Parameters", "of"]
+
 # Bytes of a weight: FP4 shares an 8-bit scale among 16 values (NVFP4), INT4 a 16-bit scale among 64, INT8 one among 32.
 WEIGHT_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0625, "fp8": 1.0, "fp4": 0.5625, "int4": 0.53125}
-# What a chip multiplies in, best first: where it lacks the format, weights are widened on the way.
-WIDE = ("bf16", "fp16", "fp32")
-MULTIPLIED_IN = {"fp32": ("fp32",), "bf16": WIDE, "fp16": ("fp16", "bf16", "fp32")}
-MULTIPLIED_IN |= {"fp8": ("fp8", *WIDE), "fp4": ("fp4", *WIDE), "int8": WIDE, "int4": WIDE}
 ENGINES = ("vllm", "sglang", "trtllm")
 OUTPUT_BYTES = 2.0  # the embedding and the output layer stay in 16 bits, and so do activations between GPUs
 USABLE = 0.9  # of a GPU's memory: vLLM's --gpu-memory-utilization, by default
-LINK = 0.7  # of a link's figure per direction that a ring of all-reduces reaches
 # Share of the boost clock below which multiprocessors ask for too little to keep the memory busy. An assumption: memory
 # has a clock of its own, and Splitwise (arXiv 2311.18677) saw steps that it bounds stand a cap of half the TDP.
 MEMORY_CLOCK = 0.6
-
-
-class Chip(Protocol):
-    """What is asked of a GPU: per second and in bytes, dense arithmetic."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def memory_bytes(self) -> float:
-        """Bytes of its memory."""
-
-    @property
-    def memory_bandwidth_bytes_s(self) -> float:
-        """Bytes per second of its memory."""
-
-    @property
-    def flops_dense(self) -> Mapping[str, float]:
-        """Peak of dense arithmetic per second, by format: ``"bf16"``, ``"fp8"`` and so on."""
-
-    @property
-    def nvlink_bytes_s_per_direction(self) -> float | None:
-        """Bytes per second to its neighbours over NVLink, one way."""
-
-    @property
-    def pcie_bytes_s_per_direction(self) -> float | None:
-        """Bytes per second over PCIe, one way: what is left where there is no NVLink."""
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """How far engines stay behind the roofline.
-
-    Attributes
-    ----------
-    memory, compute, attention
-        Share of the memory's bandwidth, of the peak in matrix products, and of the 16-bit peak in prefill's attention
-        that is reached, 0 to 1.
-    layer_seconds, sequence_seconds, hop_seconds, expert_layer_seconds
-        Seconds of every step that are lost per layer, per sequence, per all-reduce, and per layer that routes tokens
-        to experts.
-    burst
-        Share of other requests' prefill that falls between two tokens under SGLang, which runs prefills first and
-        together; the rest is waited for before the first token. For engines that chunk prefills it is 1.
-    first_token_seconds
-        Seconds before the first token that no prompt explains: the network, the tokenizer, the scheduler.
-    wave
-        Share of the others' prefills that a request waits for before its first token where engines chunk prefills:
-        requests of a closed loop come in waves, for they started together.
-    """
-
-    memory: float
-    compute: float
-    attention: float
-    layer_seconds: float = 0.0
-    sequence_seconds: float = 0.0
-    hop_seconds: float = 0.0
-    burst: float = 1.0
-    expert_layer_seconds: float = 0.0
-    first_token_seconds: float = 0.0
-    wave: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +47,7 @@ class Costs:
     compute_seconds, link_seconds
         Arithmetic and all-reduces of one token in decoding.
     overhead_seconds, sequence_seconds
-        Lost in each step, and in each step per sequence.
+        Lost in each step, and in each step per sequence: the host's time, and what passes between matrix products.
     prefill_seconds, attention_seconds
         Of one token of a prompt, and of one token of it with one token before it.
     share, wave
@@ -130,7 +65,7 @@ class Costs:
     compute_seconds: Numbers
     link_seconds: Numbers
     overhead_seconds: Numbers
-    sequence_seconds: float
+    sequence_seconds: Numbers
     prefill_seconds: Numbers
     attention_seconds: Numbers
     share: float
@@ -215,19 +150,20 @@ def of(
     -----
     An all-reduce moves 2 (n - 1) / n of its bytes over each GPU's link, two a layer (Shoeybi et al. 2019, Megatron-LM,
     arXiv 1909.08053). A token of a prompt costs 2 operations a parameter, and attention's two products with all tokens
-    before it. Latent attention's keys and values stand on every GPU of the group.
+    before it. What passes between the products (`Model.whole_values`, `Model.shared_values`) is read and written in 16
+    bits. Latent attention's keys and values stand on every GPU of the group.
     """
     size, speed = _sizes(tp), np.asarray(clock, np.float64)
-    stored, rate = _stored(model, precision), _rate(gpu, precision)
+    stored, rate = _stored(model, precision), chip.rate(gpu, precision)
     value = _value_bytes(precision, engine) if kv_value_bytes is None else kv_value_bytes
-    bandwidth = gpu.memory_bandwidth_bytes_s * parameters.memory * np.minimum(1.0, speed / MEMORY_CLOCK)
-    peak = rate * parameters.compute * speed
-    link, parts = _link_seconds(model, gpu, size), np.minimum(size, 1 if model.kv_rank else model.kv_heads)
+    memory = gpu.memory_bandwidth_bytes_s * np.minimum(1.0, speed / MEMORY_CLOCK)
+    bandwidth, peak = memory * parameters.memory, rate * parameters.compute * speed
+    (link, lost), parts = _hops(model, gpu, size, parameters), np.minimum(size, 1 if model.kv_rank else model.kv_heads)
     kv, window = (
         layers * model.kv_values * value / parts for layers in (model.layers - model.window_layers, model.window_layers)
     )
     weights = (stored["always"] + 2 * stored["output"] + stored["experts"]) / size
-    overhead = model.layers * parameters.layer_seconds + model.moe_layers * parameters.expert_layer_seconds
+    between = (model.whole_values + model.shared_values / size) * OUTPUT_BYTES / (memory * parameters.elementwise)
     prefill = 2 * (model.active_parameters - model.embedding) / size / peak
     return Costs(
         always_seconds=(stored["always"] + stored["output"]) / size / bandwidth,
@@ -238,12 +174,12 @@ def of(
         window=model.window,
         compute_seconds=2 * model.active_parameters / size / peak,
         link_seconds=link,
-        overhead_seconds=overhead + np.where(size > 1, 2 * model.layers * parameters.hop_seconds, 0.0),
-        sequence_seconds=parameters.sequence_seconds,
-        prefill_seconds=prefill + link,
-        attention_seconds=model.attention_flops / size / (_rate(gpu, "bf16") * parameters.attention * speed),
-        share=parameters.burst if engine == "sglang" else 1.0,
-        wave=1 - parameters.burst if engine == "sglang" else parameters.wave,
+        overhead_seconds=lost,
+        sequence_seconds=between + parameters.sequence(engine),
+        prefill_seconds=prefill + link + between,
+        attention_seconds=model.attention_flops / size / (chip.rate(gpu, "bf16") * parameters.attention * speed),
+        share=parameters.between(engine),
+        wave=parameters.before(engine),
         weight_bytes=weights,
         free_bytes=USABLE * gpu.memory_bytes - weights,
         kv_bytes=kv,
@@ -270,14 +206,6 @@ def _stored(model: Model, precision: str) -> dict[str, float]:
     return {"always": model.always * others, "experts": experts * each, "output": model.embedding * OUTPUT_BYTES}
 
 
-def _rate(gpu: Chip, precision: str) -> float:
-    for kind in MULTIPLIED_IN[precision]:
-        if gpu.flops_dense.get(kind):
-            return float(gpu.flops_dense[kind])
-    msg = f"{gpu.name} has no figure for dense {' or '.join(MULTIPLIED_IN[precision])} arithmetic"
-    raise TwinError(msg, mend="give it in flops_dense, in operations per second")
-
-
 def _value_bytes(precision: str, engine: str) -> float:
     if engine not in ENGINES:
         msg = f"no engine {engine!r}; there are: {', '.join(ENGINES)}"
@@ -285,14 +213,9 @@ def _value_bytes(precision: str, engine: str) -> float:
     return 1.0 if engine == "trtllm" and WEIGHT_BYTES[precision] <= 1 else 2.0
 
 
-def _link_seconds(model: Model, gpu: Chip, size: Numbers) -> Numbers:
-    """Return the seconds that one token's all-reduces take on the links, two a layer."""
-    speed = gpu.nvlink_bytes_s_per_direction or gpu.pcie_bytes_s_per_direction
-    if not speed:
-        if (size > 1).any():
-            msg = f"{gpu.name} has no figure for a link, so no model can be shared among {size.max():g} of them"
-            raise TwinError(msg, mend="tp=1, or give it nvlink_bytes_s_per_direction")
-        return np.zeros_like(size)
+def _hops(model: Model, gpu: Chip, size: Numbers, parameters: Parameters) -> tuple[Numbers, Numbers]:
+    """Return the seconds that a token's all-reduces take on the links, two a layer, and those lost in each step."""
+    speed, longer = chip.links(gpu, size)
     moved = 2 * model.layers * 2 * (size - 1) / size * model.hidden * OUTPUT_BYTES
-    found: Numbers = moved / (LINK * speed)
-    return found
+    lost = model.layers * parameters.layer_seconds + model.moe_layers * parameters.expert_layer_seconds
+    return moved / speed, lost + np.where(size > 1, 2 * model.layers * parameters.hop_seconds * longer, 0.0)

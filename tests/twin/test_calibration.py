@@ -10,12 +10,14 @@ import polars as pl
 import pytest
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import calibration, inference
+from aifactory_lab.twin import calibration, inference, silicon
 from aifactory_lab.twin.step_costs import Parameters
 from tests.datasets.test_cards import stores
 
 TRUTH = Parameters(0.8, 0.6, 0.25, 5e-5, 2e-5, 6e-6, burst=0.4, expert_layer_seconds=3e-5, first_token_seconds=0.05)
-HEADER = ("mode", "attention_dp_size", "moe_ep_size", "backend_version")
+TRUTH = replace(TRUTH, wave=0.06, elementwise=0.5, compiled_sequence_seconds=8e-6)
+HEADER = ("mode", "attention_dp_size", "moe_tp_size", "moe_ep_size", "backend_version", "silicon_data_source")
+DERIVED = ("tpot", "ttft", "held", "error", "ttft_error")
 SILICON = [path for store in stores() for path in sorted(store.rglob(calibration.FILE))]
 
 
@@ -28,6 +30,7 @@ def made(truth=TRUTH, noise=0.0, seed=0):
         ("meta-llama/Llama-3.1-70B", "fp8", "vllm", 4),
         ("meta-llama/Llama-3.1-70B", "fp8", "sglang", 8),
         ("Qwen/Qwen3-235B-A22B-FP8", "fp8", "vllm", 8),
+        ("Qwen/Qwen3-32B", "fp8", "trtllm", 2),
     ]
     rows = [
         dict(zip(columns, case, strict=True)) | {"isl": isl, "osl": osl, "batch_size": batch}
@@ -37,14 +40,17 @@ def made(truth=TRUTH, noise=0.0, seed=0):
         for batch in (2, 16, 64)
     ]
     every = dict.fromkeys(HEADER) | {"mode": "agg", "system": "h100_sxm"}
-    names = {alias: calibration._names()[alias] for alias in {row["model_path"] for row in rows}}
+    names = {alias: silicon.names()[alias] for alias in {row["model_path"] for row in rows}}
     table = pl.DataFrame([row | every for row in rows]).with_columns(
-        model=pl.col("model_path").replace_strict(names), silicon_tpot_ms=1.0, silicon_ttft_ms=1.0
+        model=pl.col("model_path").replace_strict(names),
+        client=pl.lit("inferencex"),
+        silicon_tpot_ms=1.0,
+        silicon_ttft_ms=1.0,
     )
     after = calibration.predicted(table, truth)
     factor = np.exp(np.random.default_rng(seed).normal(0, noise, len(after)))
     times = {f"silicon_{name}_ms": after[name].to_numpy() * 1e3 * factor for name in ("tpot", "ttft")}
-    return after.drop("tpot", "ttft", "error").with_columns(**{name: pl.Series(one) for name, one in times.items()})
+    return after.drop(DERIVED).with_columns(**{name: pl.Series(one) for name, one in times.items()})
 
 
 def test_the_fit_finds_the_parameters_that_made_the_rows():
@@ -63,7 +69,7 @@ def test_a_tenth_of_nonsense_moves_the_fit_little():
 
 def file(tmp_path, table):
     path = tmp_path / calibration.FILE
-    table.drop("model").write_csv(path)
+    table.drop("model", "client").write_csv(path)
     return path
 
 
@@ -78,7 +84,10 @@ def test_rows_that_cannot_be_are_left_out_and_say_why(tmp_path):
     )
     twice = pl.concat([hits, hits.filter(pl.col("precision") == "fp8").head(2)])
     other = hits.tail(1).with_columns(system=pl.lit("h900"))
-    found = calibration.rows(file(tmp_path, pl.concat([twice, other])))
+    strange = hits.tail(1).with_columns(moe_tp_size=pl.lit("16"))  # experts on more GPUs than there are
+    text = pl.col("moe_tp_size").cast(pl.String)
+    every = pl.concat([twice.with_columns(text), other.with_columns(text), strange])
+    found = calibration.rows(file(tmp_path, every))
     why = dict(found["why"].value_counts().iter_rows())
     assert why["listed twice"] == 2
     assert why["faster than its bytes"] >= 1

@@ -10,18 +10,21 @@ from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import models
 from aifactory_lab.twin.shape import Model
 
-PUBLISHED_ACTIVE = {"qwen3-235b-a22b": 22e9, "gpt-oss-120b": 5.1e9, "deepseek-v3": 37e9}
+PUBLISHED_ACTIVE = {"qwen3-235b-a22b": 22e9, "gpt-oss-120b": 5.1e9, "deepseek-v3": 37e9, "minimax-m2": 10e9}
 
 
 @pytest.mark.parametrize("name", models.names())
 def test_parameters_are_those_that_the_publisher_counts(name):
+    published = models.table()[name]["parameters"]
+    written = str(published).rstrip("0")
+    last = 10 ** (len(str(published)) - len(written))  # of the last digit that was written
     # DeepSeek's count holds a bias for each expert of its router, which no matrix here has: 22 parts in a billion.
-    assert models.model(name).parameters == pytest.approx(models.table()[name]["parameters"], rel=1e-7)
+    assert models.model(name).parameters == pytest.approx(published, rel=1e-7, abs=last / 2)
 
 
 @pytest.mark.parametrize("name", PUBLISHED_ACTIVE)
 def test_a_token_meets_as_many_parameters_as_published(name):
-    assert models.model(name).active_parameters == pytest.approx(PUBLISHED_ACTIVE[name], rel=0.025)
+    assert models.model(name).active_parameters == pytest.approx(PUBLISHED_ACTIVE[name], rel=0.025, abs=0.5e9)
 
 
 def test_a_dense_model_is_met_whole_but_for_the_look_up():
