@@ -27,6 +27,7 @@ __all__ = [
     "inference",
     "loads",
     "models",
+    "operations",
     "outcome",
     "parts",
     "plant",

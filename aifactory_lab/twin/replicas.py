@@ -118,7 +118,8 @@ def span(steps: int, batch: int, context: int, reading: float, growth: float, co
 
 
 @compiled
-def _push(ends: Whole, who: Whole, size: int, end: int, request: int) -> None:
+def push(ends: Whole, who: Whole, size: int, end: int, request: int) -> None:
+    """Put a sequence and the step of its end into a heap of `size`."""
     place = size
     while place > 0:
         parent = (place - 1) // 2
@@ -130,7 +131,7 @@ def _push(ends: Whole, who: Whole, size: int, end: int, request: int) -> None:
 
 
 @compiled
-def _pop(ends: Whole, who: Whole, size: int) -> int:
+def pop(ends: Whole, who: Whole, size: int) -> int:
     """Take the first to end out of a heap of `size`."""
     request, end, last = who[0], ends[size - 1], who[size - 1]
     place, child = 0, 1
@@ -189,7 +190,7 @@ def _admit(state: State, steps: Steps, cache: Cache, requests: Requests, found: 
     state.clock[replica] = max(state.clock[replica], requests.times[request]) + seconds
     state.prefilled[replica] += seconds
     found.first[request] = state.clock[replica]
-    _push(
+    push(
         state.ends[replica],
         state.who[replica],
         state.batch[replica],
@@ -205,7 +206,7 @@ def _admit(state: State, steps: Steps, cache: Cache, requests: Requests, found: 
 def _release(state: State, requests: Requests, found: Found, replica: int) -> None:
     """Let those go whose last token has been written."""
     while state.batch[replica] > 0 and state.ends[replica, 0] == state.step[replica]:
-        request = _pop(state.ends[replica], state.who[replica], state.batch[replica])
+        request = pop(state.ends[replica], state.who[replica], state.batch[replica])
         tokens = requests.isl[request] + requests.osl[request]
         found.last[request] = state.clock[replica]
         state.batch[replica] -= 1

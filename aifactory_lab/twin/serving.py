@@ -96,6 +96,15 @@ class Steps:
         """Return steps that cost the same whatever is in them, seconds a step and seconds a prompt's token."""
         return cls(np.full(most + 1, step), np.zeros(most + 1), np.zeros(most + 1), 0.0, prefill, 0.0, capacity)
 
+    def compiled(self, longest_queue: int) -> kernel.Steps:
+        """Return them as `replicas` takes them: all of the same types, so that nothing is compiled twice."""
+        reading, compute, lost = (
+            np.require(one, np.float64, ["C", "W"]) for one in (self.reading, self.compute, self.lost)
+        )
+        growth, prefill, attention = float(self.growth), float(self.prefill), float(self.attention)
+        limits = (self.most, int(self.capacity), int(longest_queue))
+        return kernel.Steps(reading, compute, lost, growth, prefill, attention, *limits)
+
 
 @dataclass(frozen=True)
 class Served:
@@ -230,11 +239,7 @@ def simulate(
     requests = kernel.Requests(
         arrived.times, arrived.isl, arrived.osl, arrived.blocks, arrived.starts, arrived.block_tokens
     )
-    reading, compute, lost = (
-        np.require(one, np.float64, ["C", "W"]) for one in (steps.reading, steps.compute, steps.lost)
-    )
-    each = (float(steps.growth), float(steps.prefill), float(steps.attention))
-    costs = kernel.Steps(reading, compute, lost, *each, steps.most, int(steps.capacity), int(longest_queue))
+    costs = steps.compiled(longest_queue)
     found, state = _run(requests, costs, replicas, cache_tokens, ROUTING[routing], float(until))
     first, last = (np.where(moment <= until, moment, np.nan) for moment in (found.first, found.last))
     moments = (first + steps.first, last + steps.first)

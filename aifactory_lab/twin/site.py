@@ -109,6 +109,7 @@ def site(
     *,
     dry_celsius: ArrayLike,
     wet_celsius: ArrayLike,
+    powered: ArrayLike | None = None,
     assumed: Assumed | None = None,
 ) -> Site:
     """Return what a site draws when all its GPUs together draw so much.
@@ -117,6 +118,8 @@ def site(
     ----------
     gpus_watts
         Of all GPUs of the plant; may be an array over time, as may the temperatures.
+    powered
+        Chassis that have power; None for all.
 
     Raises
     ------
@@ -128,7 +131,8 @@ def site(
         msg = f"gpus_watts={gpus_watts!r} must be 0 or more"
         raise TwinError(msg, mend=f"gpus_watts={plant.gpus * plant.gpu.tdp_watts:g}")
     power = plant.node_power
-    chassis = plant.chassis_count * power.base_watts + power.slope * gpus
+    on = np.asarray(plant.chassis_count if powered is None else powered, np.float64)
+    chassis = on * power.base_watts + power.slope * gpus
     rectifiers = np.minimum((1 - used.rectifier_efficiency) * chassis, chassis - gpus)
     switches = np.full_like(gpus, plant.fabric.switches * used.switch_watts)
     nothing = np.zeros_like(gpus)
