@@ -1,0 +1,41 @@
+"""The twin of the machine that it runs on: fitted to what the machine did, then asked what it will do.
+
+`observe` takes load tests of a running server and the telemetry beside them; `fit` fits the twin's figures, with
+intervals; `forecast` and `replay` predict loads that were not seen; `compare` lays them beside what was then measured.
+`follow` fits again and again over a stream; `of_this_machine` measures and fits in one call. Power is fitted where
+something measures it.
+
+>>> from aifactory_lab.twin import mirror
+>>> mirror.follow.__name__, mirror.of_this_machine.__name__
+('follow', 'of_this_machine')
+"""
+
+from aifactory_lab.twin.mirror.drift import follow
+from aifactory_lab.twin.mirror.estimates import Estimate
+from aifactory_lab.twin.mirror.fitting import Mirror, fit
+from aifactory_lab.twin.mirror.forecasts import Replay, compare, errors, forecast, replay
+from aifactory_lab.twin.mirror.machine import Machine, of_this_machine, this_machine, unfitted
+from aifactory_lab.twin.mirror.observations import Observations, observe
+from aifactory_lab.twin.mirror.replica import Replica
+from aifactory_lab.twin.mirror.watts import Watts
+
+__all__ = [
+    "Estimate",
+    "Machine",
+    "Mirror",
+    "Observations",
+    "Replay",
+    "Replica",
+    "Watts",
+    "compare",
+    "errors",
+    "fit",
+    "follow",
+    "forecast",
+    "observe",
+    "of_this_machine",
+    "replay",
+    "this_machine",
+    "unfitted",
+    "watts",
+]

@@ -1,0 +1,293 @@
+"""The twin's figures of this machine, fitted to what it did under loads it was given.
+
+Seven figures (`replica.FIGURES`) by robust least squares on the logarithms of TTFT and of the time from token to token.
+A figure that the loads cannot tell apart from another is left at 0, and the mirror says so: a prompt's cost needs two
+lengths, attention's three. Where others share the machine, times grow as the server gets less of it; how much is an
+eighth figure, `SHARING`, fitted where the server's processor time is known. Which loads to give is not known here.
+
+>>> from aifactory_lab.twin import models
+>>> fit(Observations(pl.DataFrame(schema=SCHEMA), models.model("llama-3-8b")))
+Traceback (most recent call last):
+aifactory_lab.errors.TwinError: too few observations to fit: 0 levels of concurrency (needs 2), 0 lengths of ...
+  mend: ...
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from aifactory_lab.errors import TwinError
+from aifactory_lab.twin.mirror.estimates import Estimate, Solved, robust
+from aifactory_lab.twin.mirror.observations import SCHEMA, Observations
+from aifactory_lab.twin.mirror.replica import FIGURES, Replica
+from aifactory_lab.twin.mirror.watts import FEWEST, Watts
+from aifactory_lab.twin.mirror.watts import fit as fit_watts
+from aifactory_lab.twin.shape import Model
+
+Reals = NDArray[np.float64]
+LEVELS, LENGTHS = 2, 2
+SHARING = "sharing"
+SHARES = ("wave", SHARING)  # not seconds; 0 to 1
+UNEVEN = 0.05  # deviation of the logarithm of the cores, below which nothing can be said of sharing
+ALIKE = 1.15  # lengths closer than this are one
+WAVES = np.linspace(0.0, 1.0, 5)
+WORDS = FIGURES | {SHARING: "power by which all times grow as the server's share of the processors falls; 1 is inverse"}
+__all__ = ["SCHEMA", "SHARING", "Mirror", "fit"]
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A machine as the twin sees it.
+
+    Attributes
+    ----------
+    model
+        What was served.
+    names, solved
+        Which of `replica.FIGURES` (and perhaps `SHARING`) were fitted, and what was found.
+    scatter
+        By figure (``"ttft"``, ``"tpot"``): typical relative error of one measurement around the fit.
+    slots
+        Sequences that the server decodes together at most.
+    cores, cores_spread
+        Processors that the server kept busy while it had work (geometric mean), and the deviation of their logarithm;
+        None and 0 where nobody looked. The figures are those of this state.
+    power, power_note
+        Watts by activity, or None and the reason.
+    seen
+        The loads that were fitted on.
+    """
+
+    model: Model
+    names: tuple[str, ...]
+    solved: Solved
+    scatter: Mapping[str, float]
+    slots: int
+    cores: float | None
+    cores_spread: float
+    power: Watts | None
+    power_note: str
+    seen: pl.DataFrame
+
+    @cached_property
+    def figures(self) -> dict[str, Estimate]:
+        """Every figure, in seconds (`wave` and `sharing` have no unit); those that were not fitted are 0."""
+        found = dict(zip(self.names, self.solved.estimates(), strict=True))
+        nothing = Estimate(0.0, float("nan"), float("nan"))
+        return {name: found.get(name, nothing) for name in WORDS}
+
+    @cached_property
+    def replica(self) -> Replica:
+        """The server in the twin's terms, by the best estimates."""
+        return self.replica_of(self.solved.values)
+
+    def replicas(self, count: int = 200, *, seed: int = 0) -> Replica:
+        """Return servers as they might be, as far as the measurements say: figures of shape (count, 1)."""
+        return self.replica_of(self.draws(count, seed=seed).T[..., None])
+
+    def draws(self, count: int, *, seed: int = 0) -> Reals:
+        """Return values of the fitted figures as they might be, (count, names)."""
+        return self.solved.draws(count, upper=_upper(self.names), seed=seed)
+
+    def slowed(self, cores: Reals) -> Reals:
+        """Return how much longer all takes when the server gets so many cores instead of its usual ones."""
+        if self.cores is None:
+            return np.ones_like(cores)
+        return np.asarray((self.cores / cores) ** self.figures[SHARING].value, np.float64)
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """What the figures amount to for this model.
+
+        ``prefill_tokens_per_second``; ``arithmetic_flops``: operations per second in reading prompts, 2 a parameter
+        and token; ``memory_bytes_s``: bytes of 16-bit weights per second when one sequence is decoded. They are those
+        of the engine and of all that runs beside it, not of the chip.
+        """
+        each, step = self.figures["prefill_seconds"].value, self.figures["step_seconds"].value
+        alone = step + self.figures["sequence_seconds"].value
+        moved = 2.0 * self.model.active_parameters
+        return {
+            "prefill_tokens_per_second": 1 / each if each else float("inf"),
+            "arithmetic_flops": moved / each if each else float("inf"),
+            "memory_bytes_s": moved / alone if alone else float("inf"),
+        }
+
+    def table(self) -> pl.DataFrame:
+        """Return what was fitted: ``figure``, ``value``, ``low``, ``high``, ``unit``, ``what``."""
+        rows = [
+            {"figure": name, "value": one.value, "low": one.low, "high": one.high, "unit": _unit(name), "what": what}
+            for (name, one), what in zip(self.figures.items(), WORDS.values(), strict=True)
+        ]
+        for row in rows:
+            if row["figure"] not in self.names:
+                row["what"] = f"not told apart by these loads: {row['what']}"
+        if self.power:
+            for name in ("idle_watts", "full_watts"):
+                one = getattr(self.power, name)
+                rows.append({"figure": name, **one.__dict__, "unit": "W", "what": self.power.note})
+        return pl.DataFrame(rows)
+
+    def replica_of(self, values: Reals) -> Replica:
+        """Return the server with these values of the fitted figures, in the order of `names`."""
+        return Replica.of(self.model, _named(self.names, values), slots=self.slots)
+
+    def __repr__(self) -> str:
+        errors = ", ".join(f"{name} ±{one:.0%}" for name, one in self.scatter.items())
+        power = "power fitted" if self.power else self.power_note
+        return f"Mirror({self.model.name}, {len(self.seen)} loads, {errors}; {power})"
+
+
+def fit(observations: Observations) -> Mirror:
+    """Fit the figures of a machine to what it did.
+
+    Parameters
+    ----------
+    observations
+        Loads at two levels of concurrency or more and prompts of two lengths or more.
+
+    Raises
+    ------
+    TwinError
+        If they are too few, or too much alike; the message names what is missing.
+    """
+    cells, names = observations.cells, _names(observations)
+    load = {name: cells[name].to_numpy() for name in ("isl", "osl", "concurrency")}
+    cores = _centred(cells)
+
+    def predict(values: Reals) -> Reals:
+        named = _named(names, values)
+        steady = Replica.of(observations.model, named, slots=observations.slots).steady(**load)
+        found: Reals = np.log(np.maximum(np.concatenate([steady.ttft, steady.tpot]), 1e-12))
+        return found - named[SHARING] * cores
+
+    target = np.log(np.concatenate([cells["ttft"].to_numpy(), cells["tpot"].to_numpy()]))
+    scale = _scale(cells, names)
+    start = np.maximum(_start(cells, names, observations.slots), 1e-3 * scale)
+    solved = robust(predict, target, start, upper=_upper(names), scale=scale)
+    known = cells["cores"].null_count() == 0
+    return Mirror(
+        model=observations.model,
+        names=names,
+        solved=solved,
+        scatter=_scatter(solved),
+        slots=observations.slots,
+        cores=float(np.exp(np.log(cells["cores"].to_numpy()).mean())) if known else None,
+        cores_spread=float(cores.std()),
+        **_power(observations),  # type: ignore[arg-type]
+        seen=cells,
+    )
+
+
+def _centred(cells: pl.DataFrame) -> Reals:
+    """Return the logarithm of the server's cores around its mean, twice: for TTFT and TPOT; 0 where nobody looked."""
+    if not len(cells) or cells["cores"].null_count():
+        return np.zeros(2 * len(cells))
+    found = np.log(cells["cores"].to_numpy())
+    return np.tile(found - found.mean(), 2)
+
+
+def _named(names: tuple[str, ...], values: Reals) -> dict[str, Reals]:
+    """Return every figure by its name; what is not fitted is 0."""
+    return dict.fromkeys(WORDS, np.zeros_like(values[0])) | dict(zip(names, values, strict=True))
+
+
+def _upper(names: tuple[str, ...]) -> Reals:
+    return np.array([1.0 if name in SHARES else np.inf for name in names])
+
+
+def _names(observations: Observations) -> tuple[str, ...]:
+    """Return the figures that these loads can tell apart."""
+    cells = observations.cells
+    levels = cells["concurrency"].clip(upper_bound=observations.slots).n_unique()
+    lengths = _distinct(cells["isl"])
+    left_out = set() if lengths > LENGTHS else {"attention_seconds"}
+    if len(cells) < LEVELS or _centred(cells).std() < UNEVEN:
+        left_out.add(SHARING)
+    names = tuple(name for name in WORDS if name not in left_out)
+    needed = len(names) // 2 + 1  # two measurements a load
+    if levels < LEVELS or lengths < LENGTHS or len(cells) < needed:
+        msg = (
+            f"too few observations to fit: {levels} levels of concurrency (needs {LEVELS}),"
+            f" {lengths} lengths of prompts (needs {LENGTHS}), {len(cells)} loads (needs {needed})"
+        )
+        raise TwinError(
+            msg, mend="mirror.of_this_machine(), or loads at concurrency 1, 2 and 4 with two prompt lengths"
+        )
+    return names
+
+
+def _distinct(lengths: pl.Series) -> int:
+    found, last = 0, 0.0
+    for one in lengths.drop_nulls().sort():
+        if one > ALIKE * last:
+            found, last = found + 1, one
+    return found
+
+
+def _scale(cells: pl.DataFrame, names: tuple[str, ...]) -> Reals:
+    """Return the size of each figure if it alone explained a typical load."""
+    tpot, ttft, batch, isl = (float(np.median(cells[name])) for name in ("tpot", "ttft", "concurrency", "isl"))
+    each = {"step_seconds": tpot, "sequence_seconds": tpot / batch, "context_seconds": tpot / batch / isl}
+    each |= {"prefill_seconds": ttft / isl, "attention_seconds": ttft / isl**2, "first_token_seconds": ttft}
+    return np.array([each.get(name, 1.0) for name in names])
+
+
+def _start(cells: pl.DataFrame, names: tuple[str, ...], slots: int) -> Reals:
+    """Return where to start: with `wave` given all else is linear, and solved with no figure below 0."""
+    from scipy.optimize import nnls
+
+    measured = np.concatenate([cells["ttft"].to_numpy(), cells["tpot"].to_numpy()])
+    linear = tuple(name for name in names if name not in SHARES)
+    scale, shares = _scale(cells, linear), {SHARING: 0.5}
+    best, found = np.inf, np.empty(0)
+    for wave in WAVES:
+        design = _design(cells, linear, float(wave), slots)
+        factors, error = nnls(design * scale / measured[:, None], np.ones(len(measured)))
+        if error < best:
+            best, shares["wave"], found = error, float(wave), factors * scale
+    return np.array([*found, *(shares[name] for name in names if name in SHARES)])
+
+
+def _design(cells: pl.DataFrame, names: tuple[str, ...], wave: float, slots: int) -> Reals:
+    isl, osl, asked = (cells[name].to_numpy() for name in ("isl", "osl", "concurrency"))
+    batch = np.minimum(asked, slots)
+    one, none = np.ones_like(isl), np.zeros_like(isl)
+    inside, between = 1 + wave * (batch - 1), (1 - wave) * (batch - 1) / osl
+    columns = {
+        "step_seconds": (one, one),
+        "sequence_seconds": (batch, batch),
+        "context_seconds": (batch * (isl + osl / 2),) * 2,
+        "prefill_seconds": (isl * inside, isl * between),
+        "attention_seconds": (isl**2 / 2 * inside, isl**2 / 2 * between),
+        "first_token_seconds": (one, none),
+    }
+    return np.column_stack([np.concatenate(columns[name]) for name in names])
+
+
+def _scatter(solved: Solved) -> dict[str, float]:
+    """Return the typical error by figure; what the fit itself took up is given back."""
+    count = len(solved.residuals)
+    inflated = np.sqrt(count / max(1, solved.freedom))
+    halves = np.split(np.abs(solved.residuals), 2)
+    # The median absolute deviation times 1.4826 is a normal law's deviation, and no outlier's.
+    return {name: float(1.4826 * np.median(one) * inflated) for name, one in zip(("ttft", "tpot"), halves, strict=True)}
+
+
+def _power(observations: Observations) -> dict[str, object]:
+    samples = observations.power
+    if samples is None:
+        return {"power": None, "power_note": observations.power_note}
+    if len(samples) < FEWEST:
+        return {"power": None, "power_note": f"{len(samples)} readings of power are too few to fit"}
+    try:
+        return {"power": fit_watts(samples, note=observations.power_note), "power_note": observations.power_note}
+    except TwinError as error:
+        return {"power": None, "power_note": error.what}
+
+
+def _unit(name: str) -> str:
+    return "" if name in SHARES else "s"
