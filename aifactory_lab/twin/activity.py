@@ -120,6 +120,24 @@ def activity(
     return Activity(reads * prompts + writes * steps.core, np.asarray(writes * steps.memory, np.float64))
 
 
+def steady(costs: Costs, batch: ArrayLike, rate: ArrayLike, *, isl: ArrayLike, osl: ArrayLike) -> Activity:
+    """Return the activity of a steady load: so many requests a second, read one by one and written in such batches.
+
+    Parameters
+    ----------
+    rate
+        Requests per second that a replica answers.
+    isl, osl
+        Tokens of a prompt and of an answer.
+    """
+    prompt, answer = np.asarray(isl, np.float64), np.asarray(osl, np.float64)
+    context, each = prompt + answer / 2, np.asarray(rate, np.float64)
+    reading = each * costs.prefill(prompt)
+    writing = each * answer / np.asarray(batch, np.float64) * costs.step(batch, context)
+    over = np.maximum(reading + writing, 1.0)  # what is read may hide behind steps, and never takes more than the time
+    return activity(costs, batch, context, prefilling=reading / over, decoding=writing / over)
+
+
 def settle(gpu: Gpu, work: Callable[[Numbers], Activity], limit_watts: ArrayLike) -> Numbers:
     """Return the highest share of the boost clock at which a GPU keeps to a limit with the work that it does then.
 

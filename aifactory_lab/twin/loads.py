@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aifactory_lab.twin import inference, step_costs
-from aifactory_lab.twin.activity import Activity, activity
+from aifactory_lab.twin.activity import Activity, steady
 from aifactory_lab.twin.inference import Prediction
 from aifactory_lab.twin.parts import Gpu
 from aifactory_lab.twin.service import Service, within
@@ -139,7 +139,4 @@ def _activity(service: Service, gpu: Gpu, tp: int, clock: float, seen: Predictio
         service.shape, gpu, tp=tp, precision=service.precision, engine=service.engine, clock=clock,
         parameters=inference.fitted().parameters,
     )  # fmt: skip
-    reading = rate * costs.prefill(service.isl)
-    writing = rate * service.osl / seen.batch * costs.step(seen.batch, service.context)
-    over = np.maximum(reading + writing, 1.0)
-    return activity(costs, seen.batch, service.context, prefilling=reading / over, decoding=writing / over)
+    return steady(costs, seen.batch, rate, isl=service.isl, osl=service.osl)
