@@ -44,6 +44,7 @@ __all__ = [
     "sweep",
     "traces",
     "training",
+    "usd",
     "validation",
 ]
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import polars as pl
 
+from aifactory_lab.twin.cooling import DENSITY, HEAT_CAPACITY
 from aifactory_lab.twin.plant import Plant
 
-WATER = 998.0 * 4182.0  # J/(m³ K) at 20 °C
+WATER = DENSITY * HEAT_CAPACITY  # J/(m³ K)
 SPEED = 2.0  # m/s, an assumption: pipes of buildings carry water at 1 to 3
 TRAY = {"power": 0.6, "network": 0.45}  # metres wide, assumptions
 # (loop, system) -> height above the floor, and how far behind the middle of its row (metres). Assumptions.
