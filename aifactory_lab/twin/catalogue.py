@@ -45,7 +45,7 @@ FORMATS = ("fp4", "fp8", "bf16", "fp16", "tf32", "fp64", "int8")
 # No GPU multiplies a narrower format faster than so many times a wider one: more means that one figure is a sparse one.
 FASTEST = (("fp8", "bf16", 2.1), ("int8", "bf16", 2.1), ("fp4", "fp8", 3.3), ("bf16", "tf32", 2.1))
 ZERO = ("liquid_share",)  # the only figures that may be nought
-WHOLE = ("gpus", "cpus", "trays", "switch_trays", "count", "ports", "per_gpu")
+WHOLE = ("gpus", "cpus", "trays", "switch_trays", "count", "ports", "per_gpu", "nvlink_gpus")
 MEND = '{ is = "700 W", by = "sheet" }  # and under [sources]: sheet = { status = "source", where = "https://…" }'
 
 Parts = dict[str, dict[str, Part]]

@@ -56,6 +56,8 @@ class Gpu(Part):
         Most that it draws for long, and least; None where nobody measured it.
     nvlink_bytes_s_per_direction, pcie_bytes_s_per_direction, c2c_bytes_s_per_direction
         To its neighbours, to its host and to its own CPU, one way; None where there is no such link.
+    nvlink_gpus
+        GPUs that NVLink joins where a bridge joins a pair; None where it joins all of a chassis.
     """
 
     memory_bytes: float
@@ -67,6 +69,7 @@ class Gpu(Part):
     nvlink_bytes_s_per_direction: float | None = None
     pcie_bytes_s_per_direction: float | None = None
     c2c_bytes_s_per_direction: float | None = None
+    nvlink_gpus: float | None = None
 
     def __hash__(self) -> int:
         return hash((self.name, self.memory_bytes, self.memory_bandwidth_bytes_s, self.tdp_watts))
