@@ -89,11 +89,12 @@ def _lines(frame: pl.DataFrame, *, drop: bool = False) -> list[dict[str, Any]]:
     wide = "width" if "width" in frame.columns else "diameter"
     found = []
     for (system, width), own in frame.group_by("system", wide, maintain_order=True) if frame.height else ():
-        runs = own["points"].to_list()
-        points = np.concatenate([np.asarray(run, dtype=FLOAT).reshape(-1, 3) for run in runs])
-        lengths = np.array([len(run) for run in runs], dtype="<u4")
+        points, lengths = (
+            own["points"].explode(empty_as_null=False).to_numpy().astype(FLOAT),
+            own["points"].list.len().to_numpy(),
+        )
         line: Mapping[str, Any] = {"system": system, "drop": drop, "width": float(width or 0.05)}
-        found.append({**line, "lengths": lengths.tobytes(), "points": points.tobytes()})
+        found.append({**line, "lengths": lengths.astype("<u4").tobytes(), "points": points.tobytes()})
     return found
 
 

@@ -30,6 +30,7 @@ export class Hall {
     this.places = new Map(this.ids.map((id, place) => [id, place]));
     this.gpus = numbers(Uint16Array, told.racks.gpus);
     this.lines = told.lines.map((line) => ({ ...line, lengths: numbers(Uint32Array, line.lengths), points: numbers(Float32Array, line.points) }));
+    this.tops = this.#tops(); // how high boxes and lines reach
   }
 
   /** {x, y, w, d, h, z} of a box. */
@@ -38,12 +39,12 @@ export class Hall {
     return { x, y, w, d, h, z };
   }
 
-  /** Of the highest thing, lines included. */
-  get height() {
-    let most = 1;
-    for (let place = 0; place < this.names.length; place++) most = Math.max(most, this.boxes[place * BOX + 4]);
-    for (const { points } of this.lines) for (let i = 2; i < points.length; i += 3) most = Math.max(most, points[i]);
-    return most;
+  #tops() {
+    let boxes = 1;
+    for (let place = 0; place < this.names.length; place++) boxes = Math.max(boxes, this.boxes[place * BOX + 4] + this.boxes[place * BOX + 5]);
+    let lines = boxes;
+    for (const { points } of this.lines) for (let i = 2; i < points.length; i += 3) lines = Math.max(lines, points[i]);
+    return { boxes, lines };
   }
 
   isRack(place) {
@@ -59,13 +60,16 @@ export class Hall {
     return this.isRack(place) ? this.rowNames[this.rows[place]] : "";
   }
 
-  /** Pieces of all lines of a system, each of six numbers: from x, y, z to x, y, z; with its width. */
-  pieces(system) {
+  /**
+   * Pieces of the lines of a system, each of six numbers, from x, y, z to x, y, z, and its width: those that run
+   * overhead, or those that come down to racks.
+   */
+  pieces(system, drop = false) {
     const found = [];
-    for (const line of this.lines.filter((one) => one.system === system)) {
+    for (const line of this.lines.filter((one) => one.system === system && one.drop === drop)) {
       let at = 0;
       for (const length of line.lengths) {
-        for (let i = at; i < at + length - 1; i++) found.push([...line.points.subarray(3 * i, 3 * i + 6), line.drop ? Math.min(CABLE, line.width) : line.width]);
+        for (let i = at; i < at + length - 1; i++) found.push([...line.points.subarray(3 * i, 3 * i + 6), drop ? Math.min(CABLE, line.width) : line.width]);
         at += length;
       }
     }

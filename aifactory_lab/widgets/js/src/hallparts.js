@@ -1,7 +1,7 @@
 // The things of a hall as three.js objects: boxes, lines, floor, names of rows, outlines.
 
 import {
-  BackSide, BoxGeometry, BufferGeometry, CanvasTexture, Color, CylinderGeometry, DataTexture, Float32BufferAttribute,
+  BoxGeometry, BufferGeometry, CanvasTexture, Color, CylinderGeometry, DataTexture, Float32BufferAttribute,
   Group, InstancedBufferAttribute, InstancedMesh, LineBasicMaterial, LineSegments, Matrix4, Mesh, MeshBasicMaterial,
   MeshLambertMaterial, PlaneGeometry, Quaternion, RGBAFormat, ShaderMaterial, Vector3,
 } from "three";
@@ -35,15 +35,15 @@ function paint() {
   const texels = new Uint8Array(RAMP.flatMap(([r, g, b]) => [r, g, b, 255]));
   const ramp = new DataTexture(texels, RAMP.length, 1, RGBAFormat);
   ramp.needsUpdate = true;
-  const colours = { ground: "#fff", hatch: "#999", hatchGround: "#eee", metal: "#ccc", cdu: "#7db8dc", bad: LOST_COLOUR, warn: "#e69f00", dark: "#14181e" };
+  const colours = { ground: "#fff", hatch: "#999", hatchGround: "#eee", metal: "#ccc", cdu: "#7db8dc", bad: LOST_COLOUR, warn: "#e69f00", dark: "#14181e", ink: "#000" };
   const uniforms = { ramp: { value: ramp } };
   for (const [name, colour] of Object.entries(colours)) uniforms[name] = { value: new Color(colour) };
   return new ShaderMaterial({ vertexShader: VERTEX, fragmentShader: FRAGMENT, uniforms });
 }
 
-/** All pieces of a system as one mesh: pipes round, trays flat. */
-export function pieces(hall, system) {
-  const found = hall.pieces(system);
+/** The pieces of a system, overhead or coming down, as one mesh: pipes round, trays flat. */
+export function pieces(hall, system, drop) {
+  const found = hall.pieces(system, drop);
   const tray = isTray(system);
   const geometry = tray ? new BoxGeometry(1, 1, 1) : new CylinderGeometry(0.5, 0.5, 1, found.length > MANY ? 4 : ROUND, 1, true);
   const material = new MeshLambertMaterial(tray ? { transparent: true, opacity: 0.32, depthWrite: false } : {});
@@ -109,11 +109,4 @@ function lettered(text) {
     map.needsUpdate = true;
   };
   return mesh;
-}
-
-/** The back of a slightly larger box: an outline as wide from every side. */
-export function outline() {
-  const one = new Mesh(new BoxGeometry(1, 1, 1), new MeshBasicMaterial({ side: BackSide }));
-  one.visible = false;
-  return one;
 }

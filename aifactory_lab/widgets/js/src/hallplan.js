@@ -106,8 +106,9 @@ export class HallPlan {
     pen.fillStyle = this.inks.ground;
     pen.fillRect(0, 0, this.width, this.height);
     this.#floor(pen);
-    for (let place = 0; place < this.hall.names.length; place++) this.#box(pen, place);
+    // what hangs over the racks is drawn under them: their colours are what a plan is read for
     for (const [system, pieces] of this.pieces) if (!this.hidden.has(system)) this.#lines(pen, system, pieces);
+    for (let place = 0; place < this.hall.names.length; place++) this.#box(pen, place);
     this.#signs(pen);
     this.#outline(pen, this.hovered, 1.5);
     this.#outline(pen, this.selected, 3);

@@ -7,12 +7,16 @@ import {
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import { fit, rowWay, WAYS } from "./hallcamera.js";
 import { lookOf } from "./hallmodel.js";
-import { boxes, floor, labels, outline, pieces } from "./hallparts.js";
+import { boxes, floor, labels, pieces } from "./hallparts.js";
 import { Pins } from "./hallpins.js";
 import { SYSTEMS } from "./hallsystems.js";
 
 ColorManagement.enabled = false; // the colours of the legend, not their linear light
 const FOV = 30; // degrees, from the bottom to the top of the picture
+const FAR = 45; // metres from which hoses and cables are not seen
+const NEAREST = 0.3; // metres before the eye
+const AISLE = 0.9; // metres before a row that are seen with it
+const TURNED = 0.05; // radians after which a section is left
 const STEEPEST = 0.02; // radians from straight above, where a camera would not know which way is up
 const FRAME_MS = 40; // a picture that takes longer is drawn coarser while it moves
 
@@ -20,7 +24,8 @@ export class HallScene {
   /** changed: called when the camera moved. Throws where there is no WebGL. */
   constructor(host, changed) {
     this.canvas = document.createElement("canvas");
-    this.renderer = new WebGLRenderer({ canvas: this.canvas, antialias: true, powerPreference: "low-power" });
+    this.slow = isSoftware();
+    this.renderer = new WebGLRenderer({ canvas: this.canvas, antialias: !this.slow, powerPreference: "low-power" });
     this.renderer.outputColorSpace = LinearSRGBColorSpace;
     this.scene = new Scene();
     this.camera = new PerspectiveCamera(FOV, 1);
@@ -33,7 +38,7 @@ export class HallScene {
     this.scene.add(this.light, sun, this.things);
     this.ray = new Raycaster();
     this.controls = new OrbitControls(this.camera, this.canvas);
-    this.controls.maxPolarAngle = Math.PI / 2 - 0.04;
+    Object.assign(this.controls, { maxPolarAngle: Math.PI / 2 - 0.04, zoomToCursor: true });
     this.controls.addEventListener("change", changed);
     this.controls.addEventListener("start", () => {
       this.moving = this.touched = true;
@@ -46,7 +51,7 @@ export class HallScene {
     this.canvas.addEventListener("wheel", (event) => (this.controls.enableZoom = event.ctrlKey || event.metaKey), { capture: true, passive: true });
     host.append(this.canvas);
     this.hidden = new Set();
-    this.ratio = Math.min(2, window.devicePixelRatio || 1);
+    this.ratio = Math.min(this.slow ? 1 : 2, window.devicePixelRatio || 1);
   }
 
   /** Take a hall: everything that stands in it is made anew. */
@@ -55,13 +60,12 @@ export class HallScene {
     this.hall = hall;
     this.boxes = boxes(hall);
     this.marks = this.boxes.geometry.getAttribute("mark");
-    this.lines = new Map(hall.systems.map((system) => [system, pieces(hall, system)]));
+    this.lines = hall.systems.flatMap((system) => [false, true].map((drop) => ({ system, drop, mesh: pieces(hall, system, drop) })));
     this.floor = floor(hall);
     this.labels = labels(hall);
     this.pins = new Pins();
-    this.outlines = [outline(), outline()];
-    this.things.add(this.floor, this.boxes, ...this.lines.values(), ...this.labels, this.pins.object, ...this.outlines);
-    for (const [system, mesh] of this.lines) mesh.visible = !this.hidden.has(system);
+    this.framed = null;
+    this.things.add(this.floor, this.boxes, ...this.lines.map(({ mesh }) => mesh), ...this.labels, this.pins.object);
     this.#limits();
     this.preset("hall", -1);
   }
@@ -90,15 +94,14 @@ export class HallScene {
     this.floor.children[0].material.color.set(inks.card);
     this.floor.children[1].material.color.set(inks.line);
     for (const label of this.labels) label.userData.ink(inks.muted, inks.font);
-    for (const one of this.outlines) one.material.color.set(inks.ink);
-    for (const [system, mesh] of this.lines) mesh.material.color.set(SYSTEMS[system]?.[dark ? "dark" : "light"] ?? inks.faint);
+    uniforms.ink.value.set(inks.ink);
+    this.pins.ink(inks.accent);
+    for (const { system, mesh } of this.lines) mesh.material.color.set(SYSTEMS[system]?.[dark ? "dark" : "light"] ?? inks.faint);
   }
 
   /** Show or hide a system of lines. */
   toggle(system, visible) {
     this.hidden[visible ? "delete" : "add"](system);
-    const mesh = this.lines.get(system);
-    if (mesh) mesh.visible = visible;
   }
 
   resize(width, height) {
@@ -111,22 +114,48 @@ export class HallScene {
     if (this.hall && !this.touched) this.preset(this.named ?? "hall", this.about ?? -1);
   }
 
-  /** Look at the whole hall, from above, or at the row of a rack. */
+  /**
+   * Look at the whole hall, from above, or at the row of a rack. A row is seen as in a section, without what stands in
+   * front of it, and the hall from above without what hangs over its racks: until the view is turned.
+   */
   preset(named, about) {
     Object.assign(this, { named, about, touched: false });
     const { hall } = this;
-    const [x0, y0, x1, y1] = hall.extent;
     const place = Math.max(0, about);
     const row = named === "row";
-    const [a, b, c, d] = row ? hall.around(hall.rowOfRack(place)) : [x0, y0, x1, y1];
+    const [x0, y0, x1, y1] = row ? hall.around(hall.rowOfRack(place)) : hall.extent;
+    const box = [x0, y0, 0, x1, y1, named === "hall" ? hall.tops.lines : hall.tops.boxes];
     const way = row ? rowWay(hall.fronts[place]) : WAYS[named];
-    const { position, target } = fit([a, b, 0, c, d, hall.height], way, { fov: (FOV * Math.PI) / 180, aspect: this.camera.aspect });
+    const { position, target } = fit(box, way, { fov: (FOV * Math.PI) / 180, aspect: this.camera.aspect });
     this.controls.target.set(...target);
     this.camera.position.set(...position);
     this.controls.update();
+    const depth = row ? Math.min(x1 - x0, y1 - y0) / 2 + AISLE : hall.tops.boxes - target[2] + 0.1;
+    this.section = named === "hall" ? null : { depth, way: this.#way() };
+  }
+
+  #way() {
+    return this.camera.getWorldDirection(new Vector3());
+  }
+
+  /** Hide what was sent away, and hoses and cables from where they are thinner than a pixel. */
+  #hide() {
+    const near = this.camera.position.distanceTo(this.controls.target) < FAR;
+    for (const { system, drop, mesh } of this.lines) mesh.visible = !this.hidden.has(system) && (near || !drop);
+  }
+
+  /** Begin to see where a section is cut, or right before the eye. */
+  #cut() {
+    if (this.section && this.section.way.angleTo(this.#way()) > TURNED) this.section = null;
+    const far = this.camera.position.distanceTo(this.controls.target);
+    const near = this.section ? Math.max(NEAREST, far - this.section.depth) : NEAREST;
+    if (this.camera.near === near) return;
+    this.camera.near = near;
+    this.camera.updateProjectionMatrix();
   }
 
   zoom(factor) {
+    this.touched = true;
     const { target } = this.controls;
     this.camera.position.sub(target).multiplyScalar(factor).add(target);
     this.controls.update();
@@ -134,6 +163,7 @@ export class HallScene {
 
   /** Turn around what is looked at, and rise above it, by angles in radians. */
   turn(around, above) {
+    this.touched = true;
     const { target, maxPolarAngle } = this.controls;
     const [x, y, z] = this.camera.position.clone().sub(target).toArray();
     const flat = Math.hypot(x, y);
@@ -144,16 +174,14 @@ export class HallScene {
     this.controls.update();
   }
 
-  /** Outline boxes; -1 for none. */
+  /** Frame boxes; -1 for none. */
   mark(selected, hovered) {
-    [selected, hovered].forEach((place, i) => {
-      const one = this.outlines[i];
-      one.visible = place >= 0 && (i === 0 || place !== selected);
-      if (!one.visible) return;
-      const { x, y, w, d, h, z } = this.hall.box(place);
-      const more = (i === 0 ? 0.004 : 0.0025) * this.camera.position.distanceTo(one.position.set(x, y, z + h / 2)) + 0.03;
-      one.scale.set(w + more, d + more, h + more);
-    });
+    if (this.framed?.[0] === selected && this.framed[1] === hovered) return;
+    for (const place of this.framed ?? []) if (place >= 0) this.marks.array[4 * place + 3] = 0;
+    [hovered, selected].forEach((place, how) => place >= 0 && (this.marks.array[4 * place + 3] = how + 1));
+    this.framed = [selected, hovered];
+    this.marks.needsUpdate = true;
+    this.pins.pick(this.hall, selected);
   }
 
   /** The box at a point of the canvas in CSS pixels, -1 if there is none. */
@@ -171,6 +199,8 @@ export class HallScene {
 
   render() {
     const begun = performance.now();
+    this.#cut();
+    this.#hide();
     const coarse = this.moving && this.slow;
     const ratio = coarse ? Math.min(0.6, this.ratio) : this.ratio;
     if (this.renderer.getPixelRatio() !== ratio) this.renderer.setPixelRatio(ratio);
@@ -185,7 +215,7 @@ export class HallScene {
   #limits() {
     const [x0, y0, x1, y1] = this.hall.extent;
     const size = Math.hypot(x1 - x0, y1 - y0);
-    Object.assign(this.camera, { near: 0.3, far: 12 * size + 50 });
+    this.camera.far = 12 * size + 50;
     Object.assign(this.controls, { minDistance: 2, maxDistance: 6 * size + 20 });
     this.camera.updateProjectionMatrix();
   }
@@ -208,4 +238,13 @@ export class HallScene {
     this.renderer.forceContextLoss();
     this.canvas.remove();
   }
+}
+
+/** Whether WebGL is drawn by the processor here: then every pixel counts. */
+function isSoftware() {
+  const context = document.createElement("canvas").getContext("webgl2");
+  const facts = context?.getExtension("WEBGL_debug_renderer_info");
+  const name = facts ? context.getParameter(facts.UNMASKED_RENDERER_WEBGL) : "";
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }

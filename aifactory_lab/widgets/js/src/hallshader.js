@@ -2,7 +2,7 @@
 // frame, a cross or a hatch. One draw call paints all boxes; a new value is one number a box.
 
 export const VERTEX = `
-attribute vec4 mark; // place on the scale, look, front, reserved
+attribute vec4 mark; // place on the scale, look, front, whether hovered (1) or picked (2)
 varying vec3 vAt;
 varying vec3 vSize;
 varying vec3 vNormal;
@@ -17,7 +17,7 @@ void main() {
 
 export const FRAGMENT = `
 uniform sampler2D ramp;
-uniform vec3 ground, hatch, hatchGround, metal, cdu, bad, warn, dark;
+uniform vec3 ground, hatch, hatchGround, metal, cdu, bad, warn, dark, ink;
 varying vec3 vAt;
 varying vec3 vSize;
 varying vec3 vNormal;
@@ -83,5 +83,11 @@ void main() {
   }
   float edge = 1.0 - smoothstep(0.0, max(fwidth(rim), 1e-5), rim - 0.022);
   colour = mix(colour, dark, 0.5 * edge * seen(at, 0.22));
-  gl_FragColor = vec4(colour * (look > 1.5 && look < 2.5 ? mix(1.0, shade, 0.4) : shade), 1.0);
+  colour *= look > 1.5 && look < 2.5 ? mix(1.0, shade, 0.4) : shade;
+  if (vMark.w > 0.5) {
+    float soft = max(fwidth(rim), 1e-5);
+    float wide = max(vMark.w > 1.5 ? 0.07 : 0.035, soft * (vMark.w > 1.5 ? 2.5 : 1.5));
+    colour = mix(colour, ink, 1.0 - smoothstep(0.0, soft, rim - wide));
+  }
+  gl_FragColor = vec4(colour, 1.0);
 }`;
