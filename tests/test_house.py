@@ -34,12 +34,14 @@ TOP = [
     "report",
     "line",
     "line_report",
+    "twin_report",
     "doctor",
     "widgets",
     "cells",
     "dash",
     "terminal",
     "fleet_commands",
+    "twin_commands",
     "cli",
 ]
 HEAVY = (

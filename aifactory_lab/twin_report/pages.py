@@ -1,0 +1,108 @@
+"""One page of a design, and of its day if there was one, in reading order.
+
+>>> UNVALIDATED[:7]
+'Cooling'
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from aifactory_lab import figures
+from aifactory_lab.report import Page, Section, Tile
+from aifactory_lab.twin import hall, validation
+from aifactory_lab.twin.outcome import Outcome
+from aifactory_lab.twin_report import days, tables
+from aifactory_lab.twin_report.kpis import Kpi, kpis
+
+if TYPE_CHECKING:
+    from aifactory_lab.twin.operations import Day
+
+UNVALIDATED = "Cooling, and with it the PUE and the water, is not validated: no measured plant stands behind it."
+FOOTER = "Reckoned, not measured. A band is where eight of ten held-out measurements lay, or what is assumed."
+
+
+def page(outcome: Outcome, day: "Day | None" = None, *, sweep: pl.DataFrame | None = None) -> Page:
+    """Lay out the report of a design.
+
+    Parameters
+    ----------
+    day
+        That the design went through.
+    sweep
+        Other designs, from `twin.sweep`, that it is drawn among.
+    """
+    plant, service = outcome.plant, outcome.service
+    sections = [_design(outcome), _watts(outcome), _money(outcome)]
+    sections += [_others(sweep, outcome)] if sweep is not None else []
+    sections += [_day(day)] if day is not None else []
+    sections += [_figures(outcome), _card(), _assumptions(outcome)]
+    return Page(
+        title=f"{plant.gpus:,} GPUs for {service.shape.name}",
+        subtitle=f"A {plant.chassis} plant in {outcome.climate.note}, as its twin reckons it.",
+        tiles=[_tile(one) for one in kpis(outcome)],
+        sections=sections,
+        footer=FOOTER,
+    )
+
+
+def write(path: Path, outcome: Outcome, day: "Day | None" = None, *, sweep: pl.DataFrame | None = None) -> Path:
+    """Write the report; return its path."""
+    return page(outcome, day, sweep=sweep).write(path)
+
+
+def _tile(one: Kpi) -> Tile:
+    more = [f"({one.range})"] if one.range else []
+    return Tile(one.value, " ".join([one.label, *more, *([] if one.backed else ["· not validated"])]))
+
+
+def _design(outcome: Outcome) -> Section:
+    picture = figures.hall.plan(hall.layout(outcome.plant))
+    return Section("The design", outcome.notes, [tables.design(outcome)], [picture])
+
+
+def _watts(outcome: Outcome) -> Section:
+    words = ["From the grid to the tokens: each step takes its part, and every watt leaves as heat.", UNVALIDATED]
+    return Section("Where the watts go", words, figures=[figures.design.waterfall(outcome)])
+
+
+def _money(outcome: Outcome) -> Section:
+    words = [
+        "Ranges, not prices: their low end takes every assumption at its cheapest at once, their high end at its"
+        " dearest. All assumptions stand at the end of the page."
+    ]
+    return Section("What a million tokens cost", words, figures=[figures.design.cost(outcome)])
+
+
+def _others(sweep: pl.DataFrame, outcome: Outcome) -> Section:
+    words = [f"{sweep.height:,} other designs, the best of them in a line, and where this one stands among them."]
+    return Section("Beside other designs", words, figures=[figures.design.pareto(sweep, outcome)])
+
+
+def _day(day: "Day") -> Section:
+    told = [days.totals(day), *([days.incidents(day)] if day.incidents.height else [])]
+    words = ["A day of traffic, request by request, and what went wrong in it.", *day.notes]
+    return Section("A day", words, told, [figures.operations.timeline(day)], wide=True)
+
+
+def _figures(outcome: Outcome) -> Section:
+    words = [
+        "Where a range is given, the figure is to be expected within it; where none is, nobody measured its error."
+    ]
+    return Section("Every figure", words, [tables.figures(outcome)])
+
+
+def _card() -> Section:
+    card = validation.card()
+    passed, known = int(card["passed"].sum()), card.height - card["passed"].null_count()
+    words = [
+        f"Published and measured numbers, recomputed for this page: {passed} of {known} are within their tolerance.",
+        UNVALIDATED,
+    ]
+    return Section("How far to believe it", words, figures=[figures.design.card(card)], wide=True)
+
+
+def _assumptions(outcome: Outcome) -> Section:
+    words = ["Money and carbon; the way from the grid to the GPUs; cooling. All of them may be changed."]
+    return Section("What is assumed", words, tables.assumptions(outcome))
