@@ -102,3 +102,45 @@ def simulate(trace, steps, replicas=1, routing="round-robin", cache_tokens=0, lo
     for replica in fleet:
         replica.advance(math.inf)
     return requests
+
+
+def operate(trace, edges, steps, up, longest_queue=math.inf):
+    """Serve a trace window by window, each with its own steps, by the replicas that are up in it; what was in others
+    is sent again. Return all requests, and who stands where at each window's end.
+    """
+    fleet, was, turn, ends = [Replica(steps[0], 0) for _ in up[0]], up[0], 0, []
+    requests = [
+        {"came": time, "isl": isl, "osl": osl, "blocks": [], "block_tokens": 1, "first": math.nan, "last": math.nan}
+        for time, isl, osl in zip(trace.times.tolist(), trace.isl.tolist(), trace.osl.tolist(), strict=True)
+    ]
+    for begin, end, costs, standing in zip(edges[:-1], edges[1:], steps, up, strict=True):
+        again = []
+        for number, replica in enumerate(fleet):
+            replica.steps = costs
+            if was[number] and not standing[number]:
+                again += [one for one in replica.sent if not one["last"] <= begin]
+            if standing[number] != was[number]:
+                fleet[number] = Replica(costs, 0)
+                fleet[number].clock = begin
+        was = standing
+        again.sort(key=lambda one: (one["came"], one["isl"], one["osl"]))
+        up_now = [replica for replica, stands in zip(fleet, standing, strict=True) if stands]
+        fresh = [one for one in requests if begin <= one["came"] < end]
+        for request in again + fresh:
+            request["first"] = request["last"] = math.nan
+            request["rejected"] = not up_now or request["isl"] + request["osl"] > costs.capacity
+            if request["rejected"]:
+                continue
+            replica, now = up_now[turn % len(up_now)], max(begin, request["came"])
+            turn = (turn + 1) % len(up_now)
+            replica.advance(now)
+            request["rejected"] = len(replica.waiting) >= longest_queue
+            if not request["rejected"]:
+                if not replica.waiting and not replica.running:
+                    replica.clock = max(replica.clock, now)
+                replica.waiting.append(request)
+                replica.sent.append(request)
+        for replica in up_now:
+            replica.advance(end)
+        ends.append({id(one) for one in requests if one["last"] <= end})
+    return requests, ends

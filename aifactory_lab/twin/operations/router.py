@@ -138,7 +138,7 @@ class Router:
         return Served(sums, counts, weight, up, asked, rejected, queued, resent)
 
     def _lost(self, up: Flags, begin: float) -> tuple[Requests, float]:
-        """Take the requests out of replicas that fell out, and let those that came back begin."""
+        """Take the requests out of replicas that fell out, first come first, and let those that came back begin."""
         self.pool.clock[up & ~self.up] = begin
         fallen = np.flatnonzero(self.up & ~up)
         self.up = up
@@ -146,7 +146,8 @@ class Router:
         taken = [nothing, *(windows.drop(self.pool, int(replica)) for replica in fallen)]
         came, isl, osl = (np.concatenate(column) for column in zip(*taken, strict=True))
         held = np.array([len(one[0]) for one in taken[1:]], np.float64)
-        return Requests(came, isl, osl), float(held @ self.places.weight[fallen])
+        order = np.lexsort((osl, isl, came))
+        return Requests(came[order], isl[order], osl[order]), float(held @ self.places.weight[fallen])
 
     def _in_turn(
         self, span: tuple[float, float], lost: tuple[Requests, float], standing: Flags, capacity: int

@@ -261,8 +261,8 @@ def _places(replicas: int, places: int) -> Queue:
 
 
 def drop(pool: Pool, replica: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Take all requests out of a replica: when they came to the plant, and their tokens; those that ran come first."""
-    slots = np.sort(pool.who[replica, : pool.batch[replica]])
+    """Take all requests out of a replica: when they came to the plant, and their tokens."""
+    slots = pool.who[replica, : pool.batch[replica]]
     places = (pool.head[replica] + np.arange(pool.waiting[replica])) % pool.queue.shape[1]
     taken = [
         np.concatenate([getattr(pool.running, name)[replica, slots], getattr(pool.queue, name)[replica, places]])
