@@ -12,11 +12,14 @@ from types import ModuleType
 
 __all__ = [
     "boards",
+    "card",
     "curation",
+    "design",
     "factory",
     "finetuning",
     "fleet",
     "hall",
+    "mirror",
     "plant",
     "pretraining",
     "quality",

@@ -30,7 +30,7 @@ from aifactory_lab.twin.power import LEAST_CLOCK, idle_watts
 from aifactory_lab.twin.service import Replicas, Service, replicas
 from aifactory_lab.twin.site import Assumed, Site, coolant_celsius, kelvin_per_watt, limit_watts, site
 
-__all__ = ["Outcome", "Plant", "Service", "evaluate", "what_if"]
+__all__ = ["Outcome", "Plant", "Service", "evaluate", "sensitivity", "what_if"]
 Numbers = NDArray[np.float64]
 Assumptions = Mapping[str, float | Sequence[float]]
 
@@ -111,6 +111,27 @@ def what_if(
     values = [str(getattr(asked if hasattr(asked, change) else one, change)) for one, asked in designs]
     base = float(found[0].site.cooled.watts.mean())
     return pl.DataFrame([_row(change, value, one, base) for value, one in zip(values, found, strict=True)])
+
+
+def sensitivity(
+    plant: Plant, service: Service, *, climate: Climate | None = None, assume: Assumptions | None = None
+) -> pl.DataFrame:
+    """Return what the price of a million tokens is when one assumption is cheap or dear and all others are usual.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``assumption``, ``low``, ``usual``, ``high`` in USD a million tokens; what moves it most comes first.
+    """
+    bill = evaluate(plant, service, climate=climate, assume=assume).bill
+    rows = []
+    for name, ends in bill.assumed.items():
+        one = {other: values[1] for other, values in bill.assumed.items()} | {name: ends}
+        low, usual, high = evaluate(plant, service, climate=climate, assume=one).bill.dollars
+        rows.append((name, low, usual, high))
+    frame = pl.DataFrame(rows, schema=["assumption", "low", "usual", "high"], orient="row")
+    moved = pl.col("high") - pl.col("low")
+    return frame.filter(moved > 0).sort(moved, descending=True)
 
 
 def _row(change: str, value: str, found: Outcome, base: float) -> dict[str, object]:
