@@ -54,39 +54,39 @@ class Problem:
         other.weight = np.bincount(draws.integers(0, count, count), minlength=count).astype(np.float64)
         return other
 
+    def best(self) -> Found:
+        """Return the lowest of the minima that the best starts lead to."""
+        return min((self.follow(start) for start in self.starts()), key=lambda found: found[1])
+
     def starts(self) -> Numbers:
         """Return the best of Hoffmann's grid."""
         a, b, e, alpha, beta = np.array(list(product(*STARTS)), np.float64).T
         grid = np.stack([a - alpha * self.middle[0], b - beta * self.middle[1], e, alpha, beta], axis=1)
         grid[:, 3:] = grid[:, 3:].clip(LEAST_EXPONENT)
-        order = np.argsort([self.value(start)[0] for start in grid], kind="stable")
-        return np.asarray(grid[order[:FOLLOWED]])
-
-    def best(self) -> Found:
-        """Return the lowest of the minima that the best starts lead to."""
-        return min((self.follow(start) for start in self.starts()), key=lambda found: found[1])
+        terms = self._terms(grid[:, :, None])
+        huber = self._huber(np.logaddexp.reduce(terms) - self.z)[0]
+        return np.asarray(grid[np.argsort(huber @ self.weight, kind="stable")[:FOLLOWED]])
 
     def value(self, at: Numbers) -> tuple[float, Numbers]:
         """Return the sum of Huber's losses of the residuals in units of δ, and its gradient."""
-        u, v, e, alpha, beta = at
-        terms = np.stack([u - alpha * self.x, v - beta * self.y, np.full_like(self.x, e)])
-        top = terms.max(0)
-        shares = np.exp(terms - top)
-        total = shares.sum(0)
-        shares /= total
-        r = (top + np.log(total) - self.z) / self.delta
-        far = np.abs(r) > 1
-        value = np.where(far, np.abs(r) - 0.5, 0.5 * r * r)
-        pull = self.weight * np.where(far, np.sign(r), r) / self.delta
-        slopes = pull * shares
-        gradient = [
-            slopes[0].sum(),
-            slopes[1].sum(),
-            slopes[2].sum(),
-            -(slopes[0] @ self.x),
-            -(slopes[1] @ self.y),
-        ]
-        return float(self.weight @ value), np.array(gradient)
+        terms = self._terms(at[None, :, None])[:, 0]
+        total = np.logaddexp.reduce(terms)
+        huber, pull = self._huber(total - self.z)
+        slopes = self.weight * pull / self.delta * np.exp(terms - total)
+        gradient = [*slopes.sum(1), -(slopes[0] @ self.x), -(slopes[1] @ self.y)]
+        return float(self.weight @ huber), np.array(gradient)
+
+    def _terms(self, at: Numbers) -> Numbers:
+        """Return the three terms' logarithms, (3, places, runs), for places of (places, 5, 1)."""
+        size = at[:, 0] - at[:, 3] * self.x
+        data = at[:, 1] - at[:, 4] * self.y
+        return np.stack([size, data, np.broadcast_to(at[:, 2], size.shape)])
+
+    def _huber(self, residuals: Numbers) -> tuple[Numbers, Numbers]:
+        """Return Huber's loss in units of δ², and its slope in units of δ."""
+        r = residuals / self.delta
+        pull = r.clip(-1.0, 1.0)
+        return pull * (r - pull / 2), pull
 
     def follow(self, start: Numbers) -> Found:
         """Return the minimum that L-BFGS comes to, and its value."""
