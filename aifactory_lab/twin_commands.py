@@ -1,5 +1,6 @@
 """`aifactory twin`: the validation card, a design with its report, a day with its incidents, the hall as OpenUSD.
 
+    aifactory twin measurements   # once: the card needs them
     aifactory twin card
     aifactory twin design --gpus 1008 --chassis gb200-nvl72 --requests 500 --out report.html
     aifactory twin day --incident cdu@14+2 --out day.html
@@ -53,6 +54,16 @@ Weather = Annotated[
 ]
 Warmer = Annotated[float, typer.Option("--warmer", help="Kelvin that the air is warmer.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write the HTML report.")]
+
+
+@app.command()
+@helpful
+def measurements() -> None:
+    """Download the measurements behind the card (82 MB, of which 3 MB are kept), and list them."""
+    from aifactory_lab.twin import measurements as measured
+
+    found = measured.fetch()
+    console().print(table(found.iter_rows(named=True), found.columns))
 
 
 @app.command()
@@ -274,5 +285,5 @@ def _verdict(found: "pl.DataFrame") -> str:
     told = found["passed"].drop_nulls()
     missing = found.height - len(told)
     words = [f"{int(told.sum())} of {len(told)} within their tolerance"]
-    words += [f"{missing} not computed, their measurements are not here ($AIFACTORY_DATA)"] if missing else []
+    words += [f"{missing} not computed: run aifactory twin measurements"] if missing else []
     return "; ".join([*words, "`seen`: the model was fitted on it", "cooling is not validated"])

@@ -26,6 +26,7 @@ __all__ = [
     "hardware",
     "inference",
     "loads",
+    "measurements",
     "mirror",
     "models",
     "operations",

@@ -21,9 +21,8 @@ import numpy as np
 import polars as pl
 
 from aifactory_lab.aside import write_text
-from aifactory_lab.datasets import places
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import inference, models, silicon
+from aifactory_lab.twin import inference, measurements, models, silicon
 from aifactory_lab.twin.silicon import FILE, RULES, SYSTEMS, predicted, report, rows
 from aifactory_lab.twin.step_costs import Numbers, Parameters
 from aifactory_lab.workspace import file_hash
@@ -135,7 +134,7 @@ def _provenance(path: Path | str | None, every: pl.DataFrame, held: int) -> dict
     kept = len(every) - sum(dict(why).values())
     return {
         "file": f"{FILE} of aiconfigurator-core 0.12.0 (PyPI, Apache-2.0)",
-        "sha256": file_hash(Path(path) if path else next(places.candidates(FILE))),
+        "sha256": file_hash(Path(path) if path else measurements.find(FILE)),
         "fit": f"system = {FIT_ON}",
         "rows": counted | {"fitted on": kept - held, "held out": held},
         "filter": list(RULES),

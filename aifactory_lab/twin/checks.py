@@ -10,10 +10,8 @@ True
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from aifactory_lab.datasets import places
-from aifactory_lab.errors import TwinError
+from aifactory_lab.twin import measurements
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Check:
     tolerance
         Largest relative error that passes; 0 where the number must be the same.
     needs
-        Names of files that must lie under ``$AIFACTORY_DATA``.
+        Names of `measurements` that must be here.
     seen
         Whether the model was fitted on it: then passing shows that the form fits, not that it predicts.
     note
@@ -50,9 +48,11 @@ class Check:
 
     def outcome(self) -> "Outcome":
         """Compute it; where its data is not here, say so in its stead."""
-        missing = [name for name in self.needs if next(places.candidates(name), None) is None]
+        missing = [name for name in self.needs if measurements.local(name) is None]
         if missing:
-            return Outcome(self, None, None, f"not computed: {', '.join(missing)} not under ${places.VARIABLE}")
+            return Outcome(
+                self, None, None, f"not computed, {', '.join(missing)} not here: aifactory twin measurements"
+            )
         target = self.target if isinstance(self.target, int | float) else self.target()
         return Outcome(self, float(target), float(self.ours()), self.note)
 
@@ -77,18 +77,3 @@ class Outcome:
     def passed(self) -> bool | None:
         """Whether the error is within the tolerance; None if not computed."""
         return None if self.error is None else abs(self.error) <= self.check.tolerance
-
-
-def data(name: str) -> Path:
-    """Return a file of measurements under ``$AIFACTORY_DATA``.
-
-    Raises
-    ------
-    TwinError
-        If it is not there.
-    """
-    found = next(places.candidates(name), None)
-    if found is None:
-        msg = f"{name} is not there (looked for under ${places.VARIABLE})"
-        raise TwinError(msg, mend=f"export {places.VARIABLE}=~/data  # a folder that holds {name}")
-    return found

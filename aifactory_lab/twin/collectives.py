@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from aifactory_lab.aside import write_text
 from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import hardware
-from aifactory_lab.twin.checks import data
+from aifactory_lab.twin.measurements import find
 from aifactory_lab.twin.parts import Gpu
 from aifactory_lab.workspace import file_hash
 
@@ -162,7 +162,7 @@ def all_reduce(
 
 def measured(name: str, *, gpus: int, per_node: int, operation: str = "all_reduce") -> tuple[Numbers, Numbers]:
     """Return measured sizes in bytes and median seconds from a file of Vidur's under ``$AIFACTORY_DATA``."""
-    table = pl.read_csv(data(name)).filter(pl.col("num_workers") == gpus, pl.col("devices_per_node") == per_node)
+    table = pl.read_csv(find(name)).filter(pl.col("num_workers") == gpus, pl.col("devices_per_node") == per_node)
     if table.is_empty():
         msg = f"{name} has no rows of {gpus} GPUs, {per_node} a node"
         raise TwinError(msg, mend="gpus=8, per_node=8")
@@ -208,7 +208,7 @@ def refit(*, to: Path | str = FITTED, date: str = "") -> dict[str, Any]:
         rows = measured(name, gpus=2, per_node=1, operation=operation)
         between[gpu] = _described(fit(*rows, share=1.0), rows, 0)
     ring = fit(*measured(FILES["a100-80"], gpus=8, per_node=4), share=2 * 7 / 8)
-    files = {name: file_hash(data(name)) for name in (*FILES.values(), *(name for name, _ in NETWORK.values()))}
+    files = {name: file_hash(find(name)) for name in (*FILES.values(), *(name for name, _ in NETWORK.values()))}
     told = {
         "provenance": {
             "files": files,

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 
 from aifactory_lab.twin import collectives, cooling, fabric, hardware, power, supply
-from aifactory_lab.twin.checks import Check, data
+from aifactory_lab.twin.checks import Check
+from aifactory_lab.twin.measurements import find
 
 ACME = "AcmeTrace (CC-BY-4.0), utilization/util_pkl"
 SM_ACTIVE, UTILISATION = 3, 1  # columns of util_gpu_seren.csv and util_gpu_kalos_full.csv
@@ -21,7 +22,7 @@ VIDUR = "microsoft/vidur 7d475133, data/ (MIT): NCCL as measured, 2 KiB to 64 Mi
 
 def mean_of(name: str, column: int = 1) -> float:
     """Return the mean of a distribution that is given by its quantiles."""
-    table = pl.read_csv(data(name))
+    table = pl.read_csv(find(name))
     values, levels = table[f"x{column}"].to_numpy(), table[f"cdf_pct{column}"].to_numpy() / 100
     return float(np.trapezoid(values, levels))
 
@@ -32,8 +33,8 @@ def _gpu_mean(utilisation: str, column: int = SM_ACTIVE) -> float:
 
 def _quantiles(cluster: str, utilisation: str) -> float:
     """Return the mean relative error of power, quantile by quantile, from the same quantile of SM activity."""
-    busy = pl.read_csv(data(utilisation))[f"x{SM_ACTIVE}"].to_numpy() / 100
-    watts = pl.read_csv(data(f"gpu_power_{cluster}.csv"))["x1"].to_numpy()
+    busy = pl.read_csv(find(utilisation))[f"x{SM_ACTIVE}"].to_numpy() / 100
+    watts = pl.read_csv(find(f"gpu_power_{cluster}.csv"))["x1"].to_numpy()
     return float(np.abs(power.gpu_watts(hardware.gpu("a100-80"), busy) / watts - 1).mean())
 
 

@@ -16,9 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from aifactory_lab.datasets import places
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import hardware, inference, models, step_costs
+from aifactory_lab.twin import hardware, inference, measurements, models, step_costs
 from aifactory_lab.twin.step_costs import Parameters
 
 FILE = "silicon_sample.csv"
@@ -46,7 +45,7 @@ def rows(path: Path | str | None = None) -> pl.DataFrame:
     Parameters
     ----------
     path
-        The file; by default it is looked for under ``$AIFACTORY_DATA``.
+        The file; by default see `measurements.find`.
 
     Returns
     -------
@@ -59,10 +58,10 @@ def rows(path: Path | str | None = None) -> pl.DataFrame:
     TwinError
         If the file is not there.
     """
-    found = Path(path) if path else next(places.candidates(FILE), None)
-    if found is None or not found.is_file():
-        msg = f"{found or FILE} is not there (looked for under ${places.VARIABLE})"
-        raise TwinError(msg, mend="pip download aiconfigurator-core==0.12.0 --no-deps; unzip its systems/" + FILE)
+    found = Path(path) if path else measurements.find(FILE)
+    if not found.is_file():
+        msg = f"{found} is not there"
+        raise TwinError(msg, mend="aifactory twin measurements")
     table = pl.read_csv(found, infer_schema_length=None).filter(
         pl.col("mode") == "agg",
         _one("attention_dp_size") <= 1,

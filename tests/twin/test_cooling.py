@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import cooling, hardware, power
-from aifactory_lab.twin.checks import data
 from aifactory_lab.twin.cooling import Cooling
+from aifactory_lab.twin.measurements import find
 
 PLANTS = st.builds(
     Cooling,
@@ -168,5 +168,5 @@ def test_fewer_cdus_take_less_heat():
 @pytest.mark.parametrize(("cluster", "kelvin"), [("seren", 3.2), ("kalos", 4.6)])
 def test_an_a100_is_as_warm_as_in_the_field(measurements, cluster, kelvin):
     """Temperature and power of the same quantile: fitted on Seren, not on Kalos."""
-    watts, warmth = (pl.read_csv(data(f"gpu_{kind}_{cluster}.csv"))["x1"].to_numpy() for kind in ("power", "temp"))
+    watts, warmth = (pl.read_csv(find(f"gpu_{kind}_{cluster}.csv"))["x1"].to_numpy() for kind in ("power", "temp"))
     assert np.abs(cooling.gpu_celsius(watts) - warmth).mean() < kelvin
