@@ -1,7 +1,7 @@
 """The validation card: every published number that the twin recomputes, with ours, the error, and whether it passes.
 
 `card()` computes it afresh; nothing is remembered. Failures are shown, not hidden, and so is what could not be
-computed. How a number is computed is for the lists of checks to say.
+computed. How a number is computed is for the lists of checks to say; `peers()` shows who says otherwise.
 
 >>> row = card(["Frontier at rest"]).row(0, named=True)
 >>> row["target"], round(row["ours"], 4), row["passed"]
@@ -9,11 +9,13 @@ computed. How a number is computed is for the lists of checks to say.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import polars as pl
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import llm_checks, plant_checks
+from aifactory_lab.twin import peers as others
 from aifactory_lab.twin.checks import Check
 
 # A further list of checks joins here: a module with a tuple CHECKS.
@@ -63,6 +65,11 @@ def card(only: Iterable[str] | None = None) -> pl.DataFrame:
         msg = f"no check {unknown[0]!r}; there are: {', '.join(names())}"
         raise TwinError(msg, mend="twin.validation.card()")
     return pl.DataFrame([_row(check) for check in CHECKS if check.name in wanted], schema=SCHEMA, orient="row")
+
+
+def peers(**options: Any) -> pl.DataFrame:
+    """Return measured servings beside our predictions and AIConfigurator's; see `peers.compare`."""
+    return others.compare(**options)
 
 
 def _row(check: Check) -> tuple[object, ...]:
