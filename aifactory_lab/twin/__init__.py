@@ -32,6 +32,7 @@ __all__ = [
     "operations",
     "outcome",
     "parts",
+    "peers",
     "plant",
     "power",
     "routes",
