@@ -23,8 +23,8 @@ const FRAME_MS = 40; // a picture that takes longer is drawn coarser while it mo
 export class HallScene {
   /** changed: called when the camera moved. Throws where there is no WebGL. */
   constructor(host, changed) {
-    this.canvas = document.createElement("canvas");
     this.slow = isSoftware();
+    this.canvas = document.createElement("canvas");
     this.renderer = new WebGLRenderer({ canvas: this.canvas, antialias: !this.slow, powerPreference: "low-power" });
     this.renderer.outputColorSpace = LinearSRGBColorSpace;
     this.scene = new Scene();
@@ -240,11 +240,15 @@ export class HallScene {
   }
 }
 
-/** Whether WebGL is drawn by the processor here: then every pixel counts. */
+/**
+ * Whether WebGL is drawn by the processor here: then every pixel counts. Throws where there is none, before three.js
+ * would fill the console with it.
+ */
 function isSoftware() {
   const context = document.createElement("canvas").getContext("webgl2");
-  const facts = context?.getExtension("WEBGL_debug_renderer_info");
+  if (!context) throw new Error("no WebGL");
+  const facts = context.getExtension("WEBGL_debug_renderer_info");
   const name = facts ? context.getParameter(facts.UNMASKED_RENDERER_WEBGL) : "";
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  context.getExtension("WEBGL_lose_context")?.loseContext();
   return /swiftshader|llvmpipe|software|basic render/i.test(name);
 }
