@@ -12,7 +12,8 @@ NOTEBOOKS = sorted(dash.folder().glob("*.ipynb"))
 
 
 def test_every_board_has_its_page():
-    assert dash.boards() == ["factory_floor", "fleet", "gpus", "mission_control", "throughput", "training"]
+    boards = ["design_studio", "factory_floor", "fleet", "gpus", "mission_control", "throughput", "training"]
+    assert dash.boards() == boards
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -34,7 +35,7 @@ def test_the_command_line_binds_loopback_and_culls_silent_kernels():
 
 
 def test_an_unknown_board_is_named_with_those_there_are():
-    with pytest.raises(FactoryError, match="no board 'paint'; there are: factory_floor, fleet, gpus"):
+    with pytest.raises(FactoryError, match="no board 'paint'; there are: design_studio, factory_floor, fleet, gpus"):
         dash.command("paint")
     result = CliRunner().invoke(app, ["dash", "paint"])
     assert result.exit_code == 2

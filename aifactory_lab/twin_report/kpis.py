@@ -18,10 +18,10 @@ SHOWN = {
     "tokens per second": "tokens/s",
     "time to first token": "ms TTFT",
     "time per token": "ms TPOT",
-    "power from the grid": "MW from the grid",
+    "power from the grid": "MW of the site",
     "PUE": "PUE",
-    "price of a million tokens": "$ a million tokens",
-    "carbon of a million tokens": "kg CO₂e a million tokens",
+    "price of a million tokens": "$ / Mtoken",
+    "carbon of a million tokens": "kg CO₂e / Mtoken",
     "tokens per joule": "tokens a joule",
 }
 BACKED = {"PUE": False}  # the grid's power rests on the GPUs' more than on cooling; the PUE on cooling alone

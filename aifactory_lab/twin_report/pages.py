@@ -1,7 +1,10 @@
 """One page of a design, and of its day if there was one, in reading order.
 
->>> UNVALIDATED[:7]
-'Cooling'
+>>> from aifactory_lab.twin.design import Service, evaluate
+>>> from aifactory_lab.twin.plant import Plant
+>>> made = page(evaluate(Plant(gpus=72, chassis="gb200-nvl72"), Service(requests_per_second=50)))
+>>> [section.title for section in made.sections][:3]
+['The design', 'Where the watts go', 'What a million tokens cost']
 """
 
 from pathlib import Path
@@ -23,19 +26,19 @@ UNVALIDATED = "Cooling, and with it the PUE and the water, is not validated: no 
 FOOTER = "Reckoned, not measured. A band is where eight of ten held-out measurements lay, or what is assumed."
 
 
-def page(outcome: Outcome, day: "Day | None" = None, *, sweep: pl.DataFrame | None = None) -> Page:
+def page(outcome: Outcome, day: "Day | None" = None, *, front: pl.DataFrame | None = None) -> Page:
     """Lay out the report of a design.
 
     Parameters
     ----------
     day
         That the design went through.
-    sweep
-        Other designs, from `twin.sweep`, that it is drawn among.
+    front
+        The best other designs, from `twin.sweep.pareto` by chassis, that it is drawn among.
     """
     plant, service = outcome.plant, outcome.service
     sections = [_design(outcome), _watts(outcome), _money(outcome)]
-    sections += [_others(sweep, outcome)] if sweep is not None else []
+    sections += [_others(front, outcome)] if front is not None else []
     sections += [_day(day)] if day is not None else []
     sections += [_figures(outcome), _card(), _assumptions(outcome)]
     return Page(
@@ -47,9 +50,9 @@ def page(outcome: Outcome, day: "Day | None" = None, *, sweep: pl.DataFrame | No
     )
 
 
-def write(path: Path, outcome: Outcome, day: "Day | None" = None, *, sweep: pl.DataFrame | None = None) -> Path:
+def write(path: Path, outcome: Outcome, day: "Day | None" = None, *, front: pl.DataFrame | None = None) -> Path:
     """Write the report; return its path."""
-    return page(outcome, day, sweep=sweep).write(path)
+    return page(outcome, day, front=front).write(path)
 
 
 def _tile(one: Kpi) -> Tile:
@@ -75,9 +78,12 @@ def _money(outcome: Outcome) -> Section:
     return Section("What a million tokens cost", words, figures=[figures.design.cost(outcome)])
 
 
-def _others(sweep: pl.DataFrame, outcome: Outcome) -> Section:
-    words = [f"{sweep.height:,} other designs, the best of them in a line, and where this one stands among them."]
-    return Section("Beside other designs", words, figures=[figures.design.pareto(sweep, outcome)])
+def _others(front: pl.DataFrame, outcome: Outcome) -> Section:
+    words = [
+        "The best that each chassis can do for the same requests, whatever the precision, the size of a replica, the"
+        " power cap and the cooling. The star is this design, at the load that is asked of it."
+    ]
+    return Section("Beside other designs", words, figures=[figures.design.pareto(front, here=outcome)])
 
 
 def _day(day: "Day") -> Section:

@@ -1,11 +1,11 @@
-"""Live boards in a notebook: GPUs, throughput, the factory floor, all of them on one page, a training, a fleet.
+"""Live boards in a notebook: GPUs, throughput, the factory floor, all of them on one page, a training, a fleet; a twin.
 
 A board draws in the browser what samplers read in threads, and goes on while a cell computes. Nothing in the house
 imports this room; it computes nothing that a figure or a test could want.
 
 >>> from aifactory_lab import widgets
 >>> widgets.__all__[:5]
-['Board', 'FactoryFloor', 'FleetBoard', 'FleetForms', 'GpuBoard']
+['Board', 'DesignStudio', 'FactoryFloor', 'FleetBoard', 'FleetForms']
 """
 
 from importlib import import_module
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from aifactory_lab.widgets.gpus import GpuBoard
     from aifactory_lab.widgets.hall import HallView
     from aifactory_lab.widgets.mission import MissionControl
+    from aifactory_lab.widgets.studio import DesignStudio
     from aifactory_lab.widgets.throughput import ThroughputBoard
     from aifactory_lab.widgets.training import TrainingBoard
 
 _HOMES = {
     "Board": "board",
+    "DesignStudio": "studio",
     "FactoryFloor": "floor",
     "FleetBoard": "fleet",
     "FleetForms": "fleetforms",
@@ -35,6 +37,7 @@ _HOMES = {
 }
 __all__ = [
     "Board",
+    "DesignStudio",
     "FactoryFloor",
     "FleetBoard",
     "FleetForms",

@@ -42,7 +42,7 @@ class Download(anywidget.AnyWidget):
 
     def __init__(self, label: str, name: str, make: Callable[[], bytes], *, hint: str = "") -> None:
         super().__init__(label=label, hint=hint)
-        self.name, self._make = name, make
+        self.name, self.make = name, make
         self.on_msg(_hear)
 
     def __repr__(self) -> str:
@@ -51,7 +51,7 @@ class Download(anywidget.AnyWidget):
     def answer(self) -> None:
         """Make the file and send it, or say why there is none."""
         try:
-            made = self._make()
+            made = self.make()
         except FactoryError as error:
             self.send({"k": "refused", "words": str(error)})
             return

@@ -21,7 +21,7 @@ function render({ model, el }) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "af-download jupyter-button widget-button";
-  button.style.width = "100%";
+  button.style.cssText = "width:100%;margin:2px 0";
   button.textContent = model.get("label");
   button.title = model.get("hint");
   const said = document.createElement("div");

@@ -1,0 +1,174 @@
+"""The studio's day: incidents are chosen, the plant is run through them, and the hall is seen at any hour of it.
+
+The day runs in a thread of its own, so that the page answers meanwhile. What happens in it is `twin.operations`'s to
+say, how it is drawn `figures.operations`'s.
+
+>>> panel = DayPanel(ask=tuple, seen=print)
+>>> panel.rows[0].incident() is None
+True
+>>> panel.close()
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as ipw
+
+from aifactory_lab import figures, twin_report
+from aifactory_lab.errors import FactoryError
+from aifactory_lab.twin.climate import Climate
+from aifactory_lab.twin.design import Service
+from aifactory_lab.twin.operations.incidents import KINDS, Incident
+from aifactory_lab.twin.plant import Plant
+from aifactory_lab.widgets import studiotiles
+from aifactory_lab.widgets.spoken import said, warned
+from aifactory_lab.widgets.studioplot import Plot
+
+if TYPE_CHECKING:
+    from aifactory_lab.twin.operations import Day
+
+Ask = Callable[[], tuple[Plant, Service, Climate]]
+MOST_INCIDENTS = 6
+MOMENTS = 4  # of an hour, at which the hall can be seen
+SHAPES = {"an office day": "office", "the same all day": "flat"}
+ROW = ipw.Layout(flex_flow="row wrap", align_items="center")
+
+
+class IncidentRow(ipw.HBox):  # type: ignore[misc]  # ipywidgets has no types
+    """One incident: what, when, how long, how many or how much."""
+
+    def __init__(self) -> None:
+        options = [("nothing goes wrong", ""), *((words, kind) for kind, words in KINDS.items())]
+        self.kind = ipw.Dropdown(options=options, layout=ipw.Layout(width="230px"))
+        self.at = _number("from hour", 14.0, 0.0, 24.0, 0.5)
+        self.lasting = _number("for hours", 2.0, 0.1, 24.0, 0.5)
+        self.count = _number("how many", 1, 1, 1_000_000, 1)
+        self.megawatts = _number("site MW", 1.0, 0.01, 10_000.0, 0.1)
+        self.kelvin = _number("warmer, K", 8.0, 0.5, 30.0, 0.5)
+        self.kind.observe(self._on_kind, "value")
+        super().__init__(layout=ROW)
+        self._on_kind()
+
+    def incident(self) -> Incident | None:
+        """Return the incident, None for none.
+
+        Raises
+        ------
+        TwinError
+            If it cannot be.
+        """
+        kind = self.kind.value
+        if not kind:
+            return None
+        when = {"at_hours": self.at.value, "for_hours": self.lasting.value}
+        if kind == "grid":
+            return Incident(kind, **when, watts=1e6 * self.megawatts.value)
+        if kind == "heat":
+            return Incident(kind, **when, kelvin=self.kelvin.value)
+        return Incident(kind, **when, count=int(self.count.value))
+
+    def _on_kind(self, _: object = None) -> None:
+        """Ask only what this kind needs."""
+        how = {"grid": self.megawatts, "heat": self.kelvin}.get(self.kind.value, self.count)
+        self.children = (self.kind, self.at, self.lasting, how) if self.kind.value else (self.kind,)
+
+
+class DayPanel(ipw.VBox):  # type: ignore[misc]
+    """Incidents, a button, the day.
+
+    Parameters
+    ----------
+    ask
+        Returns the plant, the service with its rate, and the weather to run.
+    seen
+        Called with the day and the hour at which its hall is to be shown.
+
+    Attributes
+    ----------
+    day
+        The day that ran last, None before.
+    """
+
+    def __init__(self, ask: Ask, seen: "Callable[[Day, float], None]") -> None:
+        self._ask, self._seen = ask, seen
+        self.day: Day | None = None
+        self._thread: threading.Thread | None = None
+        self.rows = [IncidentRow()]
+        self.shape = ipw.Dropdown(description="traffic", options=SHAPES, layout=ipw.Layout(width="230px"))
+        self.more = ipw.Button(description="Another incident", icon="plus")
+        self.run_button = ipw.Button(description="Run the day", icon="play", button_style="primary")
+        self.message, self.plot, self.totals = ipw.HTML(), Plot(), ipw.HTML()
+        self.hour = ipw.IntSlider(0, 0, 24 * MOMENTS - 1, readout=False, description="hall at", continuous_update=True)
+        self.clock, self.play = ipw.HTML(), ipw.Play(interval=400, min=0, max=24 * MOMENTS - 1)
+        ipw.jslink((self.play, "value"), (self.hour, "value"))
+        self._incidents, self._result = ipw.VBox(self.rows), ipw.VBox(layout=ipw.Layout(display="none"))
+        self._result.children = (ipw.HBox([self.play, self.hour, self.clock], layout=ROW), self.plot, self.totals)
+        self.more.on_click(lambda _: self.another())
+        self.run_button.on_click(lambda _: self.run())
+        self.hour.observe(self._on_hour, "value")
+        buttons = ipw.HBox([self.shape, self.more, self.run_button], layout=ROW)
+        super().__init__([self._incidents, buttons, self.message, self._result])
+
+    def another(self) -> IncidentRow:
+        """Ask for one more incident."""
+        self.rows = [*self.rows, IncidentRow()]
+        self._incidents.children = tuple(self.rows)
+        self.more.disabled = len(self.rows) >= MOST_INCIDENTS
+        return self.rows[-1]
+
+    def run(self) -> None:
+        """Run the day in a thread; what goes wrong is said in `message`."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        try:
+            incidents = [found for row in self.rows if (found := row.incident()) is not None]
+        except FactoryError as error:
+            self.message.value = warned(error)
+            return
+        self.message.value = said("the day is run …", "plain")
+        self.run_button.disabled = True
+        what = {"incidents": incidents, "shape": self.shape.value}
+        self._thread = threading.Thread(target=self._run, args=(*self._ask(), what), name="aifactory-day", daemon=True)
+        self._thread.start()
+
+    def join(self, seconds: float | None = None) -> None:
+        """Wait until the day has run."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _run(self, plant: Plant, service: Service, climate: Climate, what: Mapping[str, Any]) -> None:
+        """Run a day, and show it (in a thread of its own)."""
+        from aifactory_lab.twin.operations import operate, traffic  # numba: seconds
+
+        try:
+            asked = {"isl": service.isl, "osl": service.osl, "shape": what["shape"]}
+            came = traffic.day(service.requests_per_second or 0.0, **asked)
+            day = operate(plant, service, came, climate=climate, incidents=what["incidents"])
+            self._show(day)
+        except FactoryError as error:
+            self.message.value = warned(error)
+        finally:
+            self.run_button.disabled = False
+
+    def _show(self, day: "Day") -> None:
+        self.day = day
+        self.plot.show(figures.operations.timeline(day))
+        told = [twin_report.incidents(day)] if day.incidents.height else []
+        self.totals.value = "".join(map(studiotiles.table, [*told, twin_report.totals(day)]))
+        self._result.layout.display = None
+        self.message.value = ""
+        self._on_hour()
+
+    def _on_hour(self, _: object = None) -> None:
+        if self.day is None:
+            return
+        hours = self.hour.value / MOMENTS
+        self.clock.value = f"{int(hours):02d}:{int(60 * hours) % 60:02d}"
+        self._seen(self.day, hours)
+
+
+def _number(label: str, value: float, least: float, most: float, step: float) -> Any:
+    kind = ipw.BoundedIntText if isinstance(value, int) else ipw.BoundedFloatText
+    style, layout = {"description_width": "72px"}, ipw.Layout(width="158px")
+    return kind(value, min=least, max=most, step=step, description=label, style=style, layout=layout)

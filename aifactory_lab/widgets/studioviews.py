@@ -1,0 +1,150 @@
+"""What the studio shows of a design: tiles, the hall, other designs beside it, where watts and dollars go, how sure.
+
+Other designs are swept in a thread, once for each model and length of its requests. Nothing is reckoned here.
+
+>>> from aifactory_lab.twin import hall
+>>> from aifactory_lab.twin.plant import Plant
+>>> from aifactory_lab.widgets.hall import HallView
+>>> views = Views(HallView(hall.layout(Plant(gpus=72, chassis="gb200-nvl72"))))
+>>> views.tabs.titles
+('Design', 'How sure', 'Assumptions')
+>>> views.end()
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ipywidgets as ipw
+import polars as pl
+
+from aifactory_lab import figures, twin_report
+from aifactory_lab.twin import sweep, validation
+from aifactory_lab.twin.outcome import Outcome
+from aifactory_lab.widgets import studiotiles
+from aifactory_lab.widgets.hall import HallView
+from aifactory_lab.widgets.spoken import said
+from aifactory_lab.widgets.studioplot import Plot
+
+COLUMNS = "repeat(auto-fit, minmax(min(100%, 430px), 1fr))"
+PAIR = ipw.Layout(display="grid", grid_template_columns=COLUMNS, grid_gap="4px 14px", align_items="flex-start")
+COLUMN = ipw.Layout(min_width="0")
+# Beside this design: every chassis, size, cap, and water that the same requests could be served with.
+SWEPT = ("chassis", "rejection", "water_celsius", "concurrency", "cap_share")
+PRECISIONS, SIZES = ("bf16", "fp8", "fp4"), (1, 2, 4, 8, 16, 32)
+KEPT = 6  # sweeps that are remembered
+
+
+class Views(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
+    """Tiles above tabs.
+
+    Parameters
+    ----------
+    hall
+        Where the hall is shown.
+    picked
+        Called with a row of `front` that was clicked.
+
+    Attributes
+    ----------
+    front
+        The best other designs for the same requests; None until they are swept.
+    """
+
+    def __init__(self, hall: HallView, picked: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        self.front: pl.DataFrame | None = None
+        self._swept: dict[tuple[str, float, float], pl.DataFrame] = {}
+        self._thread: threading.Thread | None = None
+        self._lock, self._sweeping = threading.Lock(), False
+        self._outcome: Outcome | None = None
+        self._picked, self._ended = picked, False
+        self.tiles, self.notes = ipw.HTML(), ipw.HTML()
+        self.others, self.watts, self.money = Plot(picked=self._pick), Plot(), Plot()
+        self.card, self.figures, self.assumed = Plot(), ipw.HTML(), ipw.HTML()
+        columns = [ipw.VBox(pair, layout=COLUMN) for pair in ([hall, self.money], [self.others, self.watts])]
+        design = ipw.Box(columns, layout=PAIR)
+        sure = ipw.VBox([ipw.HTML(said(twin_report.UNVALIDATED, "bad")), self.card, self.figures])
+        self.tabs = ipw.Tab([design, sure, self.assumed], titles=["Design", "How sure", "Assumptions"])
+        self.tabs.observe(self._on_tab, "selected_index")
+        super().__init__([self.tiles, self.notes, self.tabs])
+
+    def add(self, title: str, widget: ipw.Widget) -> None:
+        """Add a tab."""
+        titles = self.tabs.titles
+        self.tabs.children = (*self.tabs.children, widget)
+        self.tabs.titles = (*titles, title)
+
+    def show(self, outcome: Outcome) -> None:
+        """Show a design."""
+        self._compare(outcome)
+        self.tiles.value = studiotiles.tiles(twin_report.kpis(outcome))
+        self.notes.value = studiotiles.verdict(outcome)
+        self.watts.show(figures.design.waterfall(outcome))
+        self.money.show(figures.design.cost(outcome))
+        self._on_tab()
+
+    def join(self, seconds: float | None = None) -> None:
+        """Wait until other designs are swept."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def end(self) -> None:
+        """Show nothing any more."""
+        self._ended = True
+
+    def _on_tab(self, _: object = None) -> None:
+        """Fill the tabs that are long, only when they are looked at."""
+        if self._outcome is None:
+            return
+        if self.tabs.selected_index == 1:
+            if not self.card.figure:
+                self.card.show(figures.design.card(validation.card()))
+            self.figures.value = studiotiles.table(twin_report.figures(self._outcome))
+        elif self.tabs.selected_index == 2:
+            told = [twin_report.design(self._outcome), *twin_report.assumptions(self._outcome)]
+            self.assumed.value = "".join(map(studiotiles.table, told))
+
+    def _compare(self, outcome: Outcome) -> None:
+        """Draw the design among others; have these swept in a thread where nobody has yet."""
+        with self._lock:
+            self._outcome, self.front = outcome, self._swept.get(_asked(outcome))
+            begin = self.front is None and not self._sweeping
+            self._sweeping = self._sweeping or begin
+        if self.front is not None:
+            self.others.show(figures.design.pareto(self.front, here=outcome))
+        if begin:
+            self._thread = threading.Thread(target=self._run, name="aifactory-sweep", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        """Sweep until the design that is shown stands among others (in a thread)."""
+        while True:
+            with self._lock:
+                outcome = self._outcome
+                if outcome is None or self._ended or _asked(outcome) in self._swept:
+                    self._sweeping = False
+                    break
+            self._swept = dict([*self._swept.items(), (_asked(outcome), _front(outcome))][-KEPT:])
+        if outcome is not None and not self._ended:
+            self._compare(outcome)
+
+    def _pick(self, content: Mapping[str, Any]) -> None:
+        """Hand on the design of a point: chassis are drawn in the order of their names."""
+        if self.front is None or self._picked is None:
+            return
+        names = sorted(self.front["chassis"].unique())
+        if content["trace"] < len(names):  # beyond them is this design itself
+            own = self.front.filter(pl.col("chassis") == names[content["trace"]])
+            self._picked(own.row(content["point"], named=True))
+
+
+def _asked(outcome: Outcome) -> tuple[str, float, float]:
+    """Return what other designs would have to serve."""
+    return outcome.service.shape.name, outcome.service.isl, outcome.service.osl
+
+
+def _front(outcome: Outcome) -> pl.DataFrame:
+    """Return the best that each chassis can do for the same requests."""
+    model, isl, osl = _asked(outcome)
+    grid = {name: sweep.GRID[name] for name in SWEPT} | {"precision": PRECISIONS, "tp": SIZES}
+    return sweep.pareto(sweep.sweep(grid | {"model": [model], "isl": [isl], "osl": [osl]}), by=["chassis"])
