@@ -29,11 +29,11 @@ from aifactory_lab.twin.site import Site
 
 Numbers = NDArray[np.float64]
 Range = tuple[float, float]
-# Measured ÷ reckoned mean power of two clusters of A100s: 1.00 (Kalos) and 0.83 (Seren), see `validation`. No other GPU
-# was measured here, so as much is granted upwards.
+# Measured ÷ reckoned power: 0.83 and 1.00 of two clusters of A100s (`plant_checks`), and for eight of ten GPUs that
+# served models 0.88 to 1.18 (`power_checks`), which were in sight when the model was chosen.
 POWER_BAND = (0.83, 1.2)
 SILICON = "roofline fitted on H100; band: 8 of 10 held-out measurements"
-POWER = "SM activity, assumed for LLMs; A100 clusters measured: 0 % and 20 % above"
+POWER = "activity of steps; band: ten GPUs that served, two A100 clusters (in sight)"
 COOLING = "NOT VALIDATED: physics and engineering guesses"
 SCHEMA = {"figure": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
 SCHEMA |= {"unit": pl.String, "rests_on": pl.String}

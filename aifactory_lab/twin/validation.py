@@ -14,12 +14,12 @@ from typing import Any
 import polars as pl
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import llm_checks, plant_checks
+from aifactory_lab.twin import llm_checks, plant_checks, power_checks
 from aifactory_lab.twin import peers as others
 from aifactory_lab.twin.checks import Check
 
 # A further list of checks joins here: a module with a tuple CHECKS.
-CHECKS: tuple[Check, ...] = (*plant_checks.CHECKS, *llm_checks.CHECKS)
+CHECKS: tuple[Check, ...] = (*plant_checks.CHECKS, *power_checks.CHECKS, *llm_checks.CHECKS)
 
 SCHEMA = {
     "check": pl.String,
