@@ -19,6 +19,7 @@ __all__ = [
     "finetuning",
     "fleet",
     "hall",
+    "laws",
     "mirror",
     "plant",
     "pretraining",

@@ -256,11 +256,11 @@ def _design(cells: pl.DataFrame, names: tuple[str, ...], wave: float, slots: int
     isl, osl, asked = (cells[name].to_numpy() for name in ("isl", "osl", "concurrency"))
     batch = np.minimum(asked, slots)
     one, none = np.ones_like(isl), np.zeros_like(isl)
-    inside, between = 1 + wave * (batch - 1), (1 - wave) * (batch - 1) / osl
+    inside, between = 1 + wave * (batch - 1), (1 - wave) * (batch - 1) / np.maximum(osl - 1, 1)
     columns = {
-        "step_seconds": (one, one),
-        "sequence_seconds": (batch, batch),
-        "context_seconds": (batch * (isl + osl / 2),) * 2,
+        "step_seconds": (none, one),
+        "sequence_seconds": (none, batch),
+        "context_seconds": (none, batch * (isl + osl / 2)),
         "prefill_seconds": (isl * inside, isl * between),
         "attention_seconds": (isl**2 / 2 * inside, isl**2 / 2 * between),
         "first_token_seconds": (one, none),

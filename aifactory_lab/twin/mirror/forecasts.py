@@ -261,7 +261,7 @@ def _loads(loads: Loads, *, shared: bool) -> pl.DataFrame:
         msg = f"loads to forecast need {', '.join(wanted)}; missing: {', '.join(missing) or 'all, there are none'}"
         raise TwinError(msg, mend='mirror.forecast(fitted, [{"concurrency": 8, "isl": 64, "osl": 32}])')
     table = table.select(pl.col(wanted).cast(pl.Float64)).unique(maintain_order=True)
-    wrong = table.filter(~pl.all_horizontal(pl.col(LOAD) >= 1))
+    wrong = table.filter(~pl.all_horizontal(pl.col(LOAD).is_between(1, 1e12)))  # NaN is not
     if len(wrong):
         msg = f"a load of {wrong.row(0, named=True)} cannot be: all three are 1 or more"
         raise TwinError(msg, mend='mirror.forecast(fitted, [{"concurrency": 8, "isl": 64, "osl": 32}])')

@@ -193,14 +193,25 @@ def prompts(model: Model, tokens: int, *, count: int = 64, seed: int = 0) -> lis
 
 
 def untrained(folder: Path | str, *, depth: int = DEPTH) -> Path:
-    """Write an untrained Llama of the token line's dial, with a tokenizer, and return its folder."""
-    require("torch", extra="lm")
+    """Write an untrained Llama of the token line's dial, with a tokenizer, and return its folder.
+
+    Tokens that are no text by themselves (halves of characters) get an embedding of 0, so that it never chooses them:
+    a server keeps them back, and the times of what it keeps back cannot be seen.
+    """
+    torch = require("torch", extra="lm")
     from aifactory_lab.lm import checkpoint, model, tokenizer
 
     words = tokenizer.train([Path(__file__).read_text()] * 2, vocabulary=512)
     made = model.Llama(model.shape(depth, words.vocabulary, context=CONTEXT), seed=0)
+    mute = [token for token in range(words.vocabulary) if not _told(words.decode([token]))]
+    with torch.no_grad():
+        made.model.embed_tokens.weight[mute] = 0.0
     checkpoint.save(Path(folder), made, words, {"name": f"untrained-{depth}"})
     return Path(folder)
+
+
+def _told(text: str) -> bool:
+    return bool(text) and "\ufffd" not in text
 
 
 def shape_of(source: Any) -> Model:

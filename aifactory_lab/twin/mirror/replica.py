@@ -7,7 +7,7 @@ a token of context; a prompt a part a token and a part a pair of tokens. Where t
 >>> figures = dict.fromkeys(FIGURES, 0.0) | {"step_seconds": 0.01, "sequence_seconds": 0.001, "prefill_seconds": 1e-4}
 >>> found = Replica.of(models.model("llama-3-8b"), figures).steady(isl=100, osl=11, concurrency=1)
 >>> round(float(found.tpot), 6), round(float(found.ttft), 6)
-(0.011, 0.021)
+(0.011, 0.01)
 """
 
 from collections.abc import Mapping
@@ -36,6 +36,9 @@ FIGURES = {
     "first_token_seconds": "before the first token, whatever the prompt",
     "wave": "share of the others' prompts that is waited for before the first token; the rest falls between tokens",
 }
+
+
+LEAST = 1e-12  # seconds of a stay: no figure is a division by nothing
 
 
 class Steady(NamedTuple):
@@ -92,16 +95,17 @@ class Replica:
     def steady(self, *, isl: ArrayLike, osl: ArrayLike, concurrency: ArrayLike) -> Steady:
         """Return what a closed loop sees: so many requests at any time, each of so many tokens.
 
-        As `inference.predict` sums it up: a request's prompt, its steps, and the others' prompts, of which `wave` is
-        waited for before the first token and the rest falls between its tokens. Beyond the slots requests queue.
+        A request's prompt, which ends with its first token as in `serving.simulate`; its steps; and the others'
+        prompts, of which `wave` is waited for before the first token and the rest falls between tokens. Beyond the
+        slots they queue.
         """
         prompt, answer, asked = (np.asarray(one, np.float64) for one in (isl, osl, concurrency))
         batch = np.minimum(asked, self.slots)
         step, prefill = self.costs.step(batch, prompt + answer / 2), self.costs.prefill(prompt)
         others = (batch - 1) * prefill
-        tpot = step + self.costs.share * others / answer
-        served = self.first + prefill + step + self.costs.wave * others
-        stay = served + (answer - 1) * tpot
+        tpot = step + self.costs.share * others / np.maximum(answer - 1, 1)
+        served = self.first + prefill + self.costs.wave * others
+        stay = np.maximum(served + (answer - 1) * tpot, LEAST)
         ttft = served + (asked - batch) * stay / batch
         return Steady(*np.broadcast_arrays(ttft, tpot, batch * answer / stay))
 

@@ -102,7 +102,7 @@ def fit(readings: pl.DataFrame | History, *, note: str = "") -> Watts:
     _check(readings)
     active, measured = readings["activity"].to_numpy(), readings["watts"].to_numpy()
     design, typical = np.column_stack([1 - active, active]), float(np.median(measured))
-    solved = robust(lambda power: design @ power / typical, measured / typical, [typical / 2, typical])
+    solved = robust(lambda power: design @ power / measured, np.ones(len(measured)), [typical / 2, typical])
     low, high = np.quantile(measured / np.maximum(design @ solved.values, 1e-9), (0.1, 0.9))
     devices = readings["entity"].n_unique()
     words = f"{note or 'activity'}; {len(readings):,} readings of {devices} device{'s' if devices > 1 else ''}"
