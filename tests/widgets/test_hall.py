@@ -110,3 +110,12 @@ def test_an_update_costs_a_few_bytes_a_rack():
     view = HallView(AIRY, pl.DataFrame({"rack": range(32), "watts": [1e3] * 32}))
     size = sum(len(one["numbers"]) for one in view.told_values["measures"]) + len(view.told_values["states"])
     assert size == 13 * AIRY.racks.height
+
+
+def test_what_is_picked_in_the_page_is_picked_in_the_kernel():
+    view, seen = HallView(SMALL), []
+    view.observe(lambda change: seen.append(change.new), "selected")
+    for state in ({"selected": 3}, {"by": "celsius"}, {"selected": None}):
+        data = {"method": "update", "state": state, "buffer_paths": []}
+        view.comm.handle_msg({"content": {"data": data}, "buffers": []})
+    assert (seen, view.by, view.selected) == ([3, None], "celsius", None)

@@ -83,10 +83,9 @@ export class HallScene {
 
   /** Take the colours of a theme. */
   theme(inks, dark) {
-    this.inks = inks;
-    this.renderer.setClearColor(new Color(inks.ground), 1);
+    this.renderer.setClearColor(new Color(plain(inks.ground)), 1);
     const { uniforms } = this.boxes.material;
-    uniforms.ground.value.set(inks.ground);
+    uniforms.ground.value.set(plain(inks.ground));
     uniforms.hatch.value.set(inks.hatch);
     uniforms.hatchGround.value.set(inks.hatchGround);
     uniforms.metal.value.set(dark ? "#5b646f" : "#c9d0d8");
@@ -238,6 +237,13 @@ export class HallScene {
     this.renderer.forceContextLoss();
     this.canvas.remove();
   }
+}
+
+/** A colour of any kind, as a theme of somebody else may have it, as "#rrggbb". */
+function plain(colour) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.fillStyle = colour;
+  return pen.fillStyle.startsWith("#") ? pen.fillStyle : "#888888";
 }
 
 /**
