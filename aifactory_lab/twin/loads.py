@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from aifactory_lab.twin import inference, step_costs
 from aifactory_lab.twin.activity import Activity, steady
+from aifactory_lab.twin.efficiencies import Parameters
 from aifactory_lab.twin.inference import Prediction
 from aifactory_lab.twin.parts import Gpu
 from aifactory_lab.twin.service import Service, within
@@ -100,8 +101,14 @@ def load(service: Service, gpu: Gpu, *, tp: int, rate: float | None = None, cloc
 def _point(service: Service, gpu: Gpu, tp: int, clock: float, concurrency: float | Numbers | None) -> Prediction:
     return inference.predict(
         service.shape, gpu, tp=tp, isl=service.isl, osl=service.osl, concurrency=np.asarray(concurrency, np.float64),
-        precision=service.precision, engine=service.engine, clock=clock,
+        precision=service.precision, engine=service.engine, clock=clock, parameters=_parameters(service),
     )  # fmt: skip
+
+
+def _parameters(service: Service) -> Parameters:
+    """Return the efficiencies: a service that runs already has no first wave of requests, as a benchmark's loop has."""
+    fitted = inference.fitted().parameters
+    return fitted if service.concurrency else replace(fitted, wave=0.0)
 
 
 def _concurrency(service: Service, gpu: Gpu, tp: int, clock: float, curve: Prediction, rate: float) -> float:
@@ -137,6 +144,6 @@ def _activity(service: Service, gpu: Gpu, tp: int, clock: float, seen: Predictio
     """Return the activity while so many requests per second are read and written, in batches as seen."""
     costs = step_costs.of(
         service.shape, gpu, tp=tp, precision=service.precision, engine=service.engine, clock=clock,
-        parameters=inference.fitted().parameters,
+        parameters=_parameters(service),
     )  # fmt: skip
     return steady(costs, seen.batch, rate, isl=service.isl, osl=service.osl)

@@ -30,7 +30,16 @@ LEAST_CLOCK = 0.2  # of the boost clock: about 210 to 345 of 1,410 to 1,980 MHz,
 
 
 def idle_watts(gpu: Gpu) -> float:
-    """Return what a GPU draws when nothing runs: measured, or `IDLE_SHARE` of its TDP."""
+    """Return what a GPU draws when nothing runs: measured, or `IDLE_SHARE` of its TDP.
+
+    Raises
+    ------
+    TwinError
+        If its TDP is not positive, or below its idle power.
+    """
+    if not gpu.tdp_watts > (gpu.idle_watts or 0.0):
+        msg = f"{gpu.name} has tdp_watts={gpu.tdp_watts!r}, which is not above what it draws idle"
+        raise TwinError(msg, mend="tdp_watts=700")
     return IDLE_SHARE * gpu.tdp_watts if gpu.idle_watts is None else gpu.idle_watts
 
 

@@ -1,5 +1,7 @@
 """GPUs and nodes: power follows activity, caps hold, and what drives power from utilisation is far off."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -99,6 +101,14 @@ def test_utilisation_would_be_half_too_high(measurements):
 
 
 def test_idle_power_is_what_a_tenth_of_the_gpus_drew(measurements):
-    table = pl.read_csv(plant_checks.data("gpu_power_kalos.csv"))
+    table = pl.read_csv(plant_checks.find("gpu_power_kalos.csv"))
     tenth = float(np.interp(10, table["cdf_pct1"], table["x1"]))
     assert hardware.gpu("a100-80").idle_watts == pytest.approx(tenth, abs=3)
+
+
+@pytest.mark.parametrize("tdp", [-5, 0, float("nan")])
+def test_a_gpu_of_no_power_is_refused_by_its_value(tdp):
+    gpu = replace(hardware.gpu("h100"), tdp_watts=tdp)
+    for call in (lambda: power.gpu_watts(gpu, 0.5), lambda: power.clock(gpu, 0.5, cap_watts=300)):
+        with pytest.raises(TwinError, match=f"tdp_watts={tdp}"):
+            call()
