@@ -51,7 +51,7 @@ def compare(
     -------
     polars.DataFrame
         `FIGURES`, then TPOT and TTFT in milliseconds as ``measured_``, ``ours_`` and ``theirs_``, the errors
-        ``ours_error`` and ``theirs_error`` of TPOT, their seconds a question, and a note.
+        ``ours_error`` and ``theirs_error`` of TPOT, their CPU-seconds a question, and a note.
 
     Raises
     ------
