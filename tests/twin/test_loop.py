@@ -19,6 +19,6 @@ def test_a_steady_hour_draws_and_writes_what_the_closed_form_says(rate, cap):
     assert happened["site_watts"] == pytest.approx(said.watts, rel=0.02)
     assert happened["pue"] == pytest.approx(said.pue, rel=0.01)
     assert happened["clock"] == pytest.approx(said.clock, abs=0.03)
-    # the simulated first token leaves with its prompt; the closed form, as it was fitted, counts a step after it
-    assert said.ttft - said.tpot * 1.1 < happened["ttft_p50"] < said.ttft * 1.05
+    # half of the day's prompts are shorter than two thirds of the mean; the closed form knows the mean alone
+    assert 0.6 * said.ttft < happened["ttft_p50"] < said.ttft * 1.05
     assert (said.clock < 1) == (cap is not None)
