@@ -12,13 +12,18 @@ from importlib import import_module
 from types import ModuleType
 
 __all__ = [
+    "answering",
     "chinchilla",
+    "countdown",
     "demand",
     "law",
     "objective",
     "plan",
+    "post_training",
     "runs",
+    "study",
     "sweep",
+    "test_time",
 ]
 
 

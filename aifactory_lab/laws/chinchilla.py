@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.laws import runs as tables
@@ -174,9 +175,11 @@ def fit(runs: pl.DataFrame, *, replicates: int = REPLICATES, delta: float = DELT
     runs = tables.frame(runs)
     _enough(runs)
     problem = Problem(*_columns(runs), delta)
-    best = problem.best()
     draws = np.random.default_rng(seed)
-    rows = [problem.again(draws).follow(best[0])[0] for _ in range(replicates)]
+    # Five numbers need no second thread, and threads that wait for each other made this fifty times slower (measured).
+    with threadpool_limits(1):
+        best = problem.best()
+        rows = [problem.again(draws).follow(best[0])[0] for _ in range(replicates)]
     constants = np.array([problem.constants(row) for row in rows]).reshape(-1, len(NAMES))
     return Fit(Law(*problem.constants(best[0])), runs, constants, best[1])
 

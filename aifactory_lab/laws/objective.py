@@ -93,7 +93,7 @@ class Problem:
         from scipy.optimize import minimize
 
         bounds = [(None, None), (None, None), (LEAST_FLOOR, None), *[(LEAST_EXPONENT, MOST_EXPONENT)] * 2]
-        options = {"maxiter": 2000, "maxfun": 10_000, "ftol": 1e-12, "gtol": 1e-8, "maxcor": 20}
+        options = {"maxiter": 2000, "maxfun": 10_000, "ftol": 1e-10, "gtol": 1e-6, "maxcor": 20}
         found = minimize(self.value, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         return np.asarray(found.x), float(found.fun)
 
