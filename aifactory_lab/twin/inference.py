@@ -34,7 +34,8 @@ class Prediction:
     Attributes
     ----------
     ttft, tpot, e2e
-        Seconds to the first token, from token to token, and to the last, on average.
+        Seconds to the first token, from token to token, and to the last, on average. The first is as a benchmark's
+        client sees it whose places all start at once and ask ten times each (`Parameters.wave`).
     tokens_per_second, requests_per_second
         Of one replica: written tokens, and answers.
     batch

@@ -49,6 +49,13 @@ def stranger_error(system: str, model: str) -> float:
     return float(error.item())
 
 
+def full_memory(figure: str) -> tuple[float, float]:
+    """Return TPOT or TTFT where two H100s hold 28 of 64 requests of Llama-3-70B: measured and ours, in milliseconds."""
+    of = {"system": "h100_sxm", "model": "llama-3-70b", "tp_size": 2, "isl": 8192, "osl": 1024, "batch_size": 64}
+    row = predicted().filter(**of).row(0, named=True)
+    return float(row[f"silicon_{figure}_ms"]), float(row[figure]) * 1e3
+
+
 def _service(title: str, system: str, names: tuple[str, ...], tolerance: float, note: str = "") -> Check:
     error: Callable[[], float] = lambda: service_error(system, names)  # noqa: E731 - one line a check
     seen = system == calibration.FIT_ON
@@ -129,6 +136,27 @@ CHECKS = (
         0.2,
         needs=(calibration.FILE,),
         note="InferenceX's client; TTFT of clients that start otherwise is off by more",
+    ),
+    Check(
+        "A full memory: TPOT of Llama-3-70B on two H100s",
+        "ms",
+        SILICON,
+        lambda: full_memory("tpot")[0],
+        lambda: full_memory("tpot")[1],
+        0.12,
+        needs=(calibration.FILE,),
+        seen=True,
+        note="64 requests of 8,192 tokens: more than fit, so TPOT no longer rises and they wait",
+    ),
+    Check(
+        "A full memory: the wait for it",
+        "ms",
+        SILICON,
+        lambda: full_memory("ttft")[0],
+        lambda: full_memory("ttft")[1],
+        0.15,
+        needs=(calibration.FILE,),
+        note="the same row's TTFT; only rows that do not wait for memory were fitted on TTFT",
     ),
     Check("Arithmetic of Llama-3-405B", "FLOP", LLAMA, 3.8e25, lambda: _llama().flops, 0.01),
     Check("MFU of 400 TFLOP/s on H100", "1", f"{LLAMA}, table 4", 0.41, _sustained_mfu, 0.02),

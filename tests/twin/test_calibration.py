@@ -8,9 +8,10 @@ from dataclasses import asdict, replace
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import calibration, inference, silicon
+from aifactory_lab.twin import calibration, hardware, inference, silicon
 from aifactory_lab.twin.step_costs import Parameters
 from tests.datasets.test_cards import stores
 
@@ -18,6 +19,7 @@ TRUTH = Parameters(0.8, 0.6, 0.25, 5e-5, 2e-5, 6e-6, burst=0.4, expert_layer_sec
 TRUTH = replace(TRUTH, wave=0.06, elementwise=0.5, compiled_sequence_seconds=8e-6)
 HEADER = ("mode", "attention_dp_size", "moe_tp_size", "moe_ep_size", "backend_version", "silicon_data_source")
 DERIVED = ("tpot", "ttft", "held", "error", "ttft_error")
+PROFILES = [path for store in stores() for path in sorted(store.rglob("h100_Llama-2-70b-hf_mlp.csv"))]
 SILICON = [path for store in stores() for path in sorted(store.rglob(calibration.FILE))]
 
 
@@ -127,6 +129,12 @@ def test_the_committed_fit_says_where_it_is_from():
     assert len(kept.provenance["sha256"]) == 64
     for name, (low, high) in calibration.BOUNDS.items():
         assert low <= getattr(kept.parameters, name) <= high
+    # InferenceX sends ten requests a place; the first of each start together, so half of the others come before one.
+    assert 0.5 / 10 < kept.parameters.wave < 1 / 10
+    assert {(row["left_out"], row["name"]) for row in kept.left_out} >= {
+        ("model", "llama-3-70b"),
+        ("system", "b200_sxm"),
+    }
 
 
 @pytest.mark.parametrize("silicon", SILICON, ids=str)
@@ -135,10 +143,25 @@ def test_the_measured_rows_give_the_committed_fit_again(tmp_path, silicon):
     again, kept = inference.read(tmp_path / "again.json"), inference.fitted()
     assert asdict(again.parameters) == pytest.approx(asdict(kept.parameters), rel=1e-3)
     assert again.bands == kept.bands
+    held, left = ([pl.DataFrame(getattr(one, name)) for one in (again, kept)] for name in ("held_out", "left_out"))
+    for ours, theirs in (held, left):
+        assert_frame_equal(ours, theirs, abs_tol=2e-3)
     drop = {"date"}
     assert {k: v for k, v in again.provenance.items() if k not in drop} == {
         k: v for k, v in kept.provenance.items() if k not in drop
     }
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=str)
+def test_bare_kernels_reach_the_bounds_and_no_more(profile):
+    """Vidur's measurements of Llama-2-70B's matrices on H100: what they read for few tokens, and multiply for many."""
+    table, chip = pl.read_csv(profile), hardware.gpu("h100-sxm")
+    hidden, inside, tokens, gpus = 8192, 28672, pl.col("num_tokens"), pl.col("num_tensor_parallel_workers")
+    up, down = (pl.col(f"time_stats.mlp_{name}_proj.median") / 1e3 for name in ("up", "down"))
+    read = 2 * hidden * inside * 2 / gpus / up / chip.memory_bandwidth_bytes_s
+    multiplied = 2 * tokens * hidden * inside / gpus / down / chip.flops_dense["bf16"]
+    shares = table.select(read.filter(tokens <= 8).max().alias("read"), multiplied.filter(tokens == 4096).max())
+    assert shares.row(0) == pytest.approx((calibration.BOUNDS["memory"][1], calibration.BOUNDS["compute"][1]), abs=0.01)
 
 
 @pytest.mark.parametrize("silicon", SILICON, ids=str)
