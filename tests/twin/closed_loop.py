@@ -51,36 +51,35 @@ def _asked(isl, osl, now):
     return known | {"first": math.nan, "last": math.nan}
 
 
-def report(costs, concurrency, isl, osl=24, *, at=0.0, slower=1.0, cores=None, requests=None):
-    """Return the report of a load test on it; a disturbed server takes `slower` times as long."""
+def report(costs, concurrency, isl, osl=24, *, at=0.0, slower=1.0, cores=None, requests=None, uneven=0.0):
+    """Return the report of a load test on it; a disturbed server takes `slower` times as long, or `uneven` times."""
     done = served(costs, concurrency, isl, osl, requests or 6 * concurrency)
     origin = min(one["time"] for one in done)
 
-    def moment(second):
-        return round((second - origin) * slower * 1e9)
-
+    factors = np.exp(np.random.default_rng(round(at)).normal(0, uneven, len(done)))
+    scaled = [{key: (one[key] - origin) * slower for key in ("time", "first", "last")} for one in done]
     records = tuple(
-        Record(
-            number,
-            start=moment(one["time"]),
-            end=moment(one["last"] + costs.first),
-            outcome="200",
-            input_tokens=isl,
-            output_tokens=osl,
-            chunks=(moment(one["first"] + costs.first), moment(one["last"] + costs.first)),
-        )
-        for number, one in enumerate(done)
+        _record(number, one | scaled[number], costs.first * slower, factors[number]) for number, one in enumerate(done)
     )
     seconds = (max(one.chunks[-1] for one in records) - min(one.start for one in records)) / 1e9
     cost = Cost(server_cpu_seconds=None if cores is None else cores * seconds)
     return TokenReport("known", records, concurrency=concurrency, origin_ns=round(at * 1e9), cost=cost)
 
 
-def sweep(costs, levels=(1, 2, 4), lengths=(16, 64, 160), osl=24, *, noise=0.0, seed=0, contended=False, passes=1):
+def _record(number, one, first, factor):
+    sent = round(one["time"] * 1e9)
+    chunks = tuple(sent + round((one[name] - one["time"] + first) * factor * 1e9) for name in ("first", "last"))
+    tokens = {"input_tokens": one["isl"], "output_tokens": one["osl"]}
+    return Record(number, start=sent, end=chunks[-1], outcome="200", chunks=chunks, **tokens)
+
+
+def sweep(
+    costs, levels=(1, 2, 4), lengths=(16, 64, 160), osl=24, *, noise=0.0, seed=0, contended=False, passes=1, **more
+):
     """Return reports of a sweep; each load is disturbed by a factor of its own, and all of it seen in the cores."""
     random, found = np.random.default_rng(seed), []
     for isl, level in [(isl, level) for _ in range(passes) for isl in lengths for level in levels]:
         cores = float(random.uniform(0.3, 1.0)) if contended else None
         slower = float(np.exp(random.normal(0, noise))) / (cores or 1.0)
-        found.append(report(costs, level, isl, osl, at=float(len(found)), slower=slower, cores=cores))
+        found.append(report(costs, level, isl, osl, at=float(len(found)), slower=slower, cores=cores, **more))
     return found

@@ -189,6 +189,18 @@ def test_bands_of_a_replay_widen_with_the_noise(fitted):
         mirror.replay(fitted, coming)
 
 
+def test_the_tails_of_a_replay_are_those_of_a_machine_that_is_disturbed_now_and_then(fitted):
+    uneven = mirror.fit(observed(uneven=0.4, requests=60))
+    assert uneven.uneven == pytest.approx(0.4, abs=0.1)
+    coming = arrivals.poisson(1.0, 80, seed=2)
+    calm, disturbed = (
+        {row["figure"]: row["predicted"] for row in mirror.replay(one, coming, isl=40, osl=20).figures.to_dicts()}
+        for one in (fitted, uneven)
+    )
+    assert disturbed["itl_p99"] > 1.5 * calm["itl_p99"]
+    assert disturbed["itl_p50"] == pytest.approx(calm["itl_p50"], rel=0.25)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     figures=st.fixed_dictionaries(

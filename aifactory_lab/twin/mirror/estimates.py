@@ -42,18 +42,15 @@ class Solved:
     residuals: Reals
     freedom: int
 
-    def estimates(self) -> list[Estimate]:
-        """Return each value with its interval, not below 0."""
+    def estimates(self, *, upper: ArrayLike = np.inf) -> list[Estimate]:
+        """Return each value with its interval, not below 0 nor above `upper`."""
         from scipy.stats import t
 
         wide = float(t.ppf(0.5 + LEVEL / 2, max(1, self.freedom)))
         ends = wide * np.sqrt(np.diag(self.covariance))
-        return [
-            Estimate(float(value), max(0.0, float(value - end)), float(value + end))
-            if end > 0
-            else Estimate(float(value), float("nan"), float("nan"))
-            for value, end in zip(self.values, ends, strict=True)
-        ]
+        ends[ends == 0] = np.nan
+        low, high = np.maximum(self.values - ends, 0.0), np.minimum(self.values + ends, upper)
+        return [Estimate(*(float(one) for one in row)) for row in zip(self.values, low, high, strict=True)]
 
     def draws(self, count: int, *, upper: ArrayLike = np.inf, seed: int = 0) -> Reals:
         """Return values as they might have been, not below 0: a multivariate Student's t, (count, values)."""

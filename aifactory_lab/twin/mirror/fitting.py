@@ -56,6 +56,8 @@ class Mirror:
     cores, cores_spread
         Processors that the server kept busy while it had work (geometric mean), and the deviation of their logarithm;
         None and 0 where nobody looked. The figures are those of this state.
+    uneven
+        Deviation of the logarithm of one request's times around its load's, of requests that were alone.
     power, power_note
         Watts by activity, or None and the reason.
     seen
@@ -69,6 +71,7 @@ class Mirror:
     slots: int
     cores: float | None
     cores_spread: float
+    uneven: float
     power: Watts | None
     power_note: str
     seen: pl.DataFrame
@@ -76,7 +79,7 @@ class Mirror:
     @cached_property
     def figures(self) -> dict[str, Estimate]:
         """Every figure, in seconds (`wave` and `sharing` have no unit); those that were not fitted are 0."""
-        found = dict(zip(self.names, self.solved.estimates(), strict=True))
+        found = dict(zip(self.names, self.solved.estimates(upper=_upper(self.names)), strict=True))
         nothing = Estimate(0.0, float("nan"), float("nan"))
         return {name: found.get(name, nothing) for name in WORDS}
 
@@ -177,6 +180,7 @@ def fit(observations: Observations) -> Mirror:
         slots=observations.slots,
         cores=float(np.exp(np.log(cells["cores"].to_numpy()).mean())) if known else None,
         cores_spread=float(cores.std()),
+        uneven=_uneven(cells),
         **_power(observations),  # type: ignore[arg-type]
         seen=cells,
     )
@@ -275,6 +279,12 @@ def _scatter(solved: Solved) -> dict[str, float]:
     halves = np.split(np.abs(solved.residuals), 2)
     # The median absolute deviation times 1.4826 is a normal law's deviation, and no outlier's.
     return {name: float(1.4826 * np.median(one) * inflated) for name, one in zip(("ttft", "tpot"), halves, strict=True)}
+
+
+def _uneven(cells: pl.DataFrame) -> float:
+    """Return how unevenly requests were served that were alone: what else runs here disturbs some more than others."""
+    alone = cells.filter(pl.col("concurrency") == 1)["uneven"].drop_nulls()
+    return float(np.median(alone)) if len(alone) else 0.0
 
 
 def _power(observations: Observations) -> dict[str, object]:

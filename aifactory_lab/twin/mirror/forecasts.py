@@ -9,7 +9,7 @@ band in which eight of ten measurements should lie, from the figures' uncertaint
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,9 +48,10 @@ class Replay:
     Attributes
     ----------
     served
-        By the best estimates, request by request.
+        By the best estimates on a machine that nothing disturbs, request by request.
     figures
-        ``figure``, ``unit``, ``predicted``, ``low``, ``high``.
+        ``figure``, ``unit``, ``predicted``, ``low``, ``high``: as a machine would show them that is as disturbed as it
+        was while it was fitted.
     """
 
     served: "Served"
@@ -126,10 +127,12 @@ def replay(mirror: Mirror, arrivals: Arrivals | Trace, *, isl: int | None = None
     drawn = []
     for values in mirror.draws(SIMULATED):
         slower = np.exp(random.normal(0, _scatter(mirror, "tpot", shared=False)))
-        drawn.append(_summary(mirror.replica_of(np.where(seconds, values * slower, values)).replay(trace), mirror))
+        served = mirror.replica_of(np.where(seconds, values * slower, values)).replay(trace)
+        drawn.append(_summary(_unevenly(served, mirror.uneven, random), mirror))
+    found = pl.DataFrame(drawn)
     figures = [
-        {"figure": name, "unit": _unit(name), "predicted": value, **_ends([one[name] for one in drawn])}
-        for name, value in _summary(best, mirror).items()
+        {"figure": name, "unit": _unit(name), "predicted": found[name].median(), **_ends(found[name].to_numpy())}
+        for name in found.columns
     ]
     return Replay(best, pl.DataFrame(figures))
 
@@ -217,6 +220,13 @@ def _scatter(mirror: Mirror, figure: str, *, shared: bool) -> float:
     return float(np.hypot(mirror.scatter[figure], unknown))
 
 
+def _unevenly(served: "Served", uneven: float, random: np.random.Generator) -> "Served":
+    """Return the requests as a disturbed machine serves them: some sooner, some later, each by a factor of its own."""
+    factor = np.exp(random.normal(0, uneven, len(served.trace)))
+    first = served.trace.times + served.ttft * factor
+    return replace(served, first=first, last=first + (served.last - served.first) * factor)
+
+
 def _summary(served: "Served", mirror: Mirror) -> dict[str, float]:
     """Return the figures of a simulated trace that a load test reports too."""
     spread, totals = served.distributions(), served.totals()
@@ -243,7 +253,7 @@ def _spread(ttft: Distribution, itl: Distribution, e2e: Distribution) -> dict[st
     return {f"{name}_{share}": getattr(one, share) / 1e3 for name, one in named.items() for share in PERCENTILES}
 
 
-def _ends(values: Sequence[float]) -> dict[str, float]:
+def _ends(values: Reals) -> dict[str, float]:
     low, high = np.quantile(values, ENDS)
     return {"low": float(low), "high": float(high)}
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
 import polars as pl
 
 from aifactory_lab.errors import TwinError
@@ -34,6 +35,7 @@ SCHEMA = {
     "ttft": pl.Float64,
     "tpot": pl.Float64,
     "tokens_per_second": pl.Float64,
+    "uneven": pl.Float64,
     "cores": pl.Float64,
     "host_busy": pl.Float64,
 }
@@ -48,9 +50,9 @@ class Observations:
     ----------
     cells
         A row a load: ``at`` (seconds since the epoch), ``concurrency``, ``isl`` and ``osl`` (mean tokens), ``requests``
-        answered, ``seconds``, ``ttft`` and ``tpot`` (mean seconds), ``tokens_per_second``, ``cores`` (processor
-        seconds of the server a second) and ``host_busy`` (share of the machine's processors, 0 to 1); the last two
-        are null where nobody looked.
+        answered, ``seconds``, ``ttft`` and ``tpot`` (mean seconds), ``tokens_per_second``, ``uneven`` (deviation of the
+        logarithm of the requests' times from token to token), ``cores`` (processor seconds of the server a second) and
+        ``host_busy`` (share of the machine's processors, 0 to 1); the last two are null where nobody looked.
     model
         The shape of what was served.
     slots
@@ -137,6 +139,7 @@ def _cell(report: TokenReport, history: History | None) -> dict[str, float | int
         "ttft": report.ttft.avg / 1e3,
         "tpot": report.itl.avg / 1e3,
         "tokens_per_second": report.tokens_per_second,
+        "uneven": float(np.std(np.log([one.itl_ms for one in report.records if one.ok and one.itl_ms]))),
         "cores": None if used is None else used / report.seconds,
         "host_busy": None if history is None else watts.busy(history, start, start + report.seconds),
     }
