@@ -7,6 +7,7 @@ Its own module, for it is long; `figures.design.card` is the same. What is check
 'Validation: 1 of 1 published numbers met'
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ from aifactory_lab.errors import DataError
 from aifactory_lab.figures import theme
 from aifactory_lab.figures.theme import BAD, GOOD, GRID, WARN
 
-ROW = 24  # pixels
+ROW, LINE = 24, 29  # pixels of a bar and of a check
+LABEL = 30  # letters of a check's name in a line
 
 
 def card(frame: pl.DataFrame) -> go.Figure:
@@ -39,7 +41,7 @@ def card(frame: pl.DataFrame) -> go.Figure:
     figure = go.Figure()
     for name, colour, symbol, kept in (
         ("passed", GOOD, "circle", [row for row in rows if row["passed"] and not row["seen"]]),
-        ("passed, but fitted on it", GOOD, "circle-open", [row for row in rows if row["passed"] and row["seen"]]),
+        ("passed, but seen by the model", GOOD, "circle-open", [row for row in rows if row["passed"] and row["seen"]]),
         ("failed", BAD, "x", [row for row in rows if row["passed"] is False]),
         ("not computed: no data here", WARN, "line-ew-open", [row for row in rows if row["passed"] is None]),
     ):
@@ -49,7 +51,7 @@ def card(frame: pl.DataFrame) -> go.Figure:
                 marker={"size": 10, "color": colour, "symbol": symbol, "line": {"width": 2, "color": colour}},
                 hovertext=[_check_said(row) for row in kept], hoverinfo="text",
             )  # fmt: skip
-    columns = ((0.36, "target", _target), (0.6, "ours", _ours), (1.0, "error, at most", _error_said))
+    columns = ((0.34, "target", _target), (0.62, "ours", _ours), (1.0, "error, at most", _error_said))
     for place, name, text in columns:
         figure.add_scatter(
             x=[place] * len(rows), y=[row["check"] for row in rows], text=[text(row) for row in rows], mode="text",
@@ -64,7 +66,7 @@ def card(frame: pl.DataFrame) -> go.Figure:
 def _card_layout(figure: go.Figure, rows: Sequence[Mapping[str, Any]]) -> go.Figure:
     passed = sum(bool(row["passed"]) for row in rows)
     title = f"Validation: {passed} of {len(rows)} published numbers met"
-    figure = theme.layout(figure, title, height=170 + ROW * len(rows))
+    figure = theme.layout(figure, title, height=170 + LINE * len(rows))
     figure.add_shape(type="rect", x0=-1, x1=1, y0=0, y1=1, yref="paper", line_width=0, fillcolor=GRID, layer="below")
     legend_below(figure).update_layout(
         xaxis={"domain": [0, 0.28], "range": [-1.35, 1.35], "tickvals": [-1, 0, 1],
@@ -73,6 +75,8 @@ def _card_layout(figure: go.Figure, rows: Sequence[Mapping[str, Any]]) -> go.Fig
         margin_t=78,
     )  # fmt: skip
     names = [row["check"] for row in rows][::-1]
+    ticks = ["<br>".join(textwrap.wrap(name, LABEL, break_on_hyphens=False)) for name in names]
+    figure.update_yaxes(tickvals=names, ticktext=ticks, tickfont={"size": 11})
     return figure.update_yaxes(categoryorder="array", categoryarray=names, range=[-0.7, len(rows) - 0.3])
 
 

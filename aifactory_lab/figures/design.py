@@ -121,7 +121,7 @@ def cost(outcome: Outcome) -> go.Figure:
             row=1, col=column,
         )  # fmt: skip
     figure = theme.layout(figure, "What a million tokens cost", height=290)
-    figure.update_layout(margin_t=78)
+    figure.update_layout(margin_t=78).update_annotations(font_size=13)
     return figure.update_yaxes(autorange="reversed").update_xaxes(rangemode="tozero")
 
 

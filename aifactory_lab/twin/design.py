@@ -213,9 +213,11 @@ def _notes(
     """Say what a reader should know of this design."""
     notes = [f"{cut.tp} GPUs a replica: {cut.reason}"]
     if done.overloaded:
-        most = done.most_rate * cut.count
-        asked = "more requests at a time" if service.concurrency else f"{service.requests_per_second:g} requests/s"
-        notes.append(f"overloaded: {asked} are asked, {most:.4g} requests/s is all that it could; the queue has no end")
+        asked, most = service.requests_per_second, done.most_rate * cut.count
+        notes.append(f"overloaded: {asked:g} requests/s are asked, {most:.4g} is all it could; the queue has no end")
+    if done.concurrency > float(done.seen.batch) * (1 + 1e-9):
+        wait = done.concurrency - float(done.seen.batch)
+        notes.append(f"of {done.concurrency:g} requests in a replica {wait:.4g} wait for room")
     if done.good_rate == 0:
         notes.append("not even one request at a time keeps the SLO")
     if bound:

@@ -35,7 +35,7 @@ class Load:
     Attributes
     ----------
     concurrency
-        Requests in it while it has any.
+        Requests in it while it has any; in a closed loop those that wait for room, too.
     seen
         What they see (one figure each, not arrays).
     rate
@@ -45,7 +45,7 @@ class Load:
     busy
         Share of the time in which it has a request.
     overloaded
-        Whether more are asked than it could answer.
+        Whether more are asked per second than it could answer.
     activity
         Of its GPUs.
     """
@@ -83,17 +83,14 @@ def load(service: Service, gpu: Gpu, *, tp: int, rate: float | None = None, cloc
     best = _good(service, gpu, tp, clock, curve)
     most_rate, good_rate = float(most.requests_per_second), best[1]
     if rate is None:
-        at = min(service.concurrency, top) if service.concurrency else best[0] or top
-        overloaded = bool(service.concurrency and service.concurrency > top)
-        seen = _point(service, gpu, tp, clock, service.concurrency if overloaded else at)
-        served, busy = float(seen.requests_per_second), 1.0
+        asked = service.concurrency or best[0] or top
+        seen = _waiting(_point(service, gpu, tp, clock, min(asked, top)), asked - min(asked, top))
+        at, served, busy, overloaded = asked, float(seen.requests_per_second), 1.0, False
     else:
         overloaded = rate > most_rate * (1 + 1e-9)
         at = top if overloaded else _concurrency(service, gpu, tp, clock, curve, rate)
-        seen = _point(service, gpu, tp, clock, at)
+        seen = _waiting(_point(service, gpu, tp, clock, at), np.inf if overloaded else 0.0)
         served, busy = min(rate, most_rate), min(1.0, rate / float(seen.requests_per_second))
-        if overloaded:
-            seen = replace(seen, ttft=np.array(np.inf), e2e=np.array(np.inf))
     done = _activity(service, gpu, tp, clock, seen, served)
     return Load(float(at), seen, served, most_rate, good_rate, busy, overloaded, done)
 
@@ -103,6 +100,12 @@ def _point(service: Service, gpu: Gpu, tp: int, clock: float, concurrency: float
         service.shape, gpu, tp=tp, isl=service.isl, osl=service.osl, concurrency=np.asarray(concurrency, np.float64),
         precision=service.precision, engine=service.engine, clock=clock, parameters=_parameters(service),
     )  # fmt: skip
+
+
+def _waiting(seen: Prediction, requests: float) -> Prediction:
+    """Return what requests see that so many others wait before."""
+    wait = requests / seen.requests_per_second if requests else 0.0
+    return replace(seen, ttft=seen.ttft + wait, e2e=seen.e2e + wait)
 
 
 def _parameters(service: Service) -> Parameters:

@@ -1,8 +1,8 @@
 """A million designs at once: every combination of a grid, with what it writes, draws and costs; and the best of them.
 
-Closed loops: each replica keeps the concurrency of its row. The same formulas as `design.evaluate`, over arrays; what
-does not depend on the water's temperature is reckoned once for all of its values. What cannot be is a row, too, with
-the reason. Which of the best suits whom is not known here.
+Closed loops: each replica keeps the concurrency of its row, and decodes together as many as fit its memory. The same
+formulas as `design.evaluate`, over arrays; what does not depend on the water's temperature is reckoned once for all of
+its values. What cannot be is a row, too, with the reason. Which of the best suits whom is not known here.
 
 >>> frame = sweep({"chassis": ["dgx-h100", "dgx-b200"], "tp": [1, 4, 8], "concurrency": [1, 16, 128]})
 >>> len(frame), frame.filter(frame["why"] == "").height

@@ -88,7 +88,7 @@ def card(**changes):
     ("changes", "kind", "place", "said"),
     [
         ({}, "passed", 0.8, "+4.0%, 5%"),
-        ({"seen": True}, "passed, but fitted on it", 0.8, "+4.0%, 5%"),
+        ({"seen": True}, "passed, but seen by the model", 0.8, "+4.0%, 5%"),
         ({"error": -0.2, "passed": False}, "failed", -1.25, "-20.0%, 5%"),
         ({"error": 0.01, "tolerance": 0.0, "passed": False}, "failed", 1.25, "+1.0%, none"),
         ({"error": 0.0, "tolerance": 0.0}, "passed", 0, "+0.0%, none"),

@@ -175,6 +175,17 @@ def test_a_closed_loop_agrees_with_the_prediction():
     assert found.tpot == pytest.approx(float(alone.tpot))
 
 
+def test_a_closed_loop_larger_than_its_room_waits_and_says_so():
+    found = evaluate(PLANT, Service(tp=2, concurrency=400))
+    full = evaluate(PLANT, Service(tp=2, concurrency=256))
+    assert found.batch == full.batch == 256
+    assert found.tokens_per_second == pytest.approx(full.tokens_per_second)
+    rate = full.requests_per_second / full.replicas.count
+    assert found.ttft == pytest.approx(full.ttft + 144 / rate)
+    assert "144 wait" in " ".join(found.notes)
+    assert not found.overloaded
+
+
 def test_measured_weather_moves_water_and_pue_of_a_dry_cooler():
     plant = Plant(gpus=72, chassis="gb200-nvl72", rejection="dry", water_celsius=35)
     hot, cold = (evaluate(plant, Service(), climate=climate.new_york(day)) for day in ("2013-07-18", "2013-01-23"))
