@@ -25,7 +25,7 @@ SHOWN = {
     "tokens per joule": "tokens a joule",
 }
 BACKED = {"PUE": False}  # the grid's power rests on the GPUs' more than on cooling; the PUE on cooling alone
-PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,20 @@ def _kpi(row: dict[str, Any], label: str) -> Kpi:
 def number(value: float | None) -> str:
     """Return a number that a person can say: three figures, and a prefix from ten thousand on.
 
-    >>> number(12.0), number(9876.0), number(0.0001234), number(float("inf")), number(None)
-    ('12', '9,876', '0.000123', 'no end', '–')
+    >>> number(12.0), number(9876.0), number(999_999.0), number(0.0001234), number(float("inf")), number(None)
+    ('12', '9,876', '1 M', '0.000123', 'no end', '–')
     """
     if value is None or math.isnan(value):
         return "–"
     if math.isinf(value):
         return "no end"
-    if abs(value) >= 1e4:
-        size, name = next((size, name) for size, name in PREFIXES if abs(value) >= size)
-        return f"{value / size:.3g} {name}"
-    return f"{value:,.0f}" if abs(value) >= 1e3 else f"{value:.3g}"
+    rounded = float(f"{value:.3g}")
+    if 1e3 <= abs(rounded) < 1e4:
+        return f"{value:,.0f}"
+    for size, name in PREFIXES:
+        if size <= abs(rounded) < 1e3 * size:
+            return f"{rounded / size:.3g} {name}"
+    return f"{value:.3g}"
 
 
 def span(low: float | None, high: float | None) -> str:

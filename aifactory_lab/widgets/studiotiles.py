@@ -19,7 +19,7 @@ VALUE = "font-size:21px;font-weight:650;font-variant-numeric:tabular-nums;white-
 SMALL = "font-size:12px;opacity:.78"
 BADGE = f"font-size:11px;border:1px solid {TONES['bad']};border-radius:4px;padding:0 5px;white-space:nowrap"
 TABLE = "border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums"
-CELL = "padding:4px 10px;vertical-align:top"
+CELL = "padding:4px 10px;vertical-align:top;line-height:1.4"
 LINE = "border-left:3px solid;padding:1px 10px;margin:2px 0;line-height:1.45"
 
 

@@ -75,13 +75,12 @@ class Views(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.tabs.titles = (*titles, title)
 
     def show(self, outcome: Outcome) -> None:
-        """Show a design."""
-        self._compare(outcome)
+        """Show a design: its figures first, they take no time."""
+        self._outcome = outcome
         self.tiles.value = studiotiles.tiles(twin_report.kpis(outcome))
         self.notes.value = studiotiles.verdict(outcome)
-        self.watts.show(figures.design.waterfall(outcome))
-        self.money.show(figures.design.cost(outcome))
         self._on_tab()
+        self._compare(outcome)
 
     def join(self, seconds: float | None = None) -> None:
         """Wait until other designs are swept."""
@@ -93,15 +92,19 @@ class Views(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._ended = True
 
     def _on_tab(self, _: object = None) -> None:
-        """Fill the tabs that are long, only when they are looked at."""
-        if self._outcome is None:
+        """Fill the tab that is looked at."""
+        outcome, place = self._outcome, self.tabs.selected_index
+        if outcome is None:
             return
-        if self.tabs.selected_index == 1:
+        if place == 0:
+            self.watts.show(figures.design.waterfall(outcome))
+            self.money.show(figures.design.cost(outcome))
+        elif place == 1:
+            self.figures.value = studiotiles.table(twin_report.figures(outcome))
             if not self.card.figure:
                 self.card.show(figures.design.card(validation.card()))
-            self.figures.value = studiotiles.table(twin_report.figures(self._outcome))
-        elif self.tabs.selected_index == 2:
-            told = [twin_report.design(self._outcome), *twin_report.assumptions(self._outcome)]
+        elif place == 2:
+            told = [twin_report.design(outcome), *twin_report.assumptions(outcome)]
             self.assumed.value = "".join(map(studiotiles.table, told))
 
     def _compare(self, outcome: Outcome) -> None:
