@@ -16,6 +16,7 @@ import ast
 import hashlib
 import operator
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -101,7 +102,9 @@ def verify(puzzle: Puzzle, answer: str) -> bool:
     if not answer or len(answer) > LONGEST:
         return False
     try:
-        return _follow(puzzle, answer) if "=" in answer else _value(puzzle, answer)
+        with warnings.catch_warnings():  # Python warns of "12and 3", which is no answer anyway
+            warnings.simplefilter("ignore", SyntaxWarning)
+            return _follow(puzzle, answer) if "=" in answer else _value(puzzle, answer)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return False
 

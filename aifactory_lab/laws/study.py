@@ -63,6 +63,13 @@ def pretraining(folder: Path, *, dtype: str = "auto", engine: str = "inline") ->
 
 def answering(folder: Path, *, dtype: str = "bfloat16") -> pl.DataFrame:
     """Pre-train a base, tune it stage by stage, and have it answer; return the law of post-training."""
+    from aifactory_lab.lm.place import use_threads
+
+    with use_threads(1):
+        return _answered(folder, dtype)
+
+
+def _answered(folder: Path, dtype: str) -> pl.DataFrame:
     from aifactory_lab.laws import post_training
     from aifactory_lab.lm import checkpoint, corpus, pretrain
 

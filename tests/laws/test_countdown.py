@@ -58,6 +58,7 @@ def test_an_answer_is_right_if_and_only_if_it_makes_the_target_of_all_numbers(nu
         "(" * 40,
         "25-7=eighteen,18*3=54",
         "True+25",
+        "25and 7",
     ],
 )
 def test_what_is_no_answer_is_wrong(answer):
