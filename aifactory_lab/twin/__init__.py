@@ -36,6 +36,7 @@ __all__ = [
     "plant",
     "power",
     "routes",
+    "sampling",
     "service",
     "serving",
     "silicon",

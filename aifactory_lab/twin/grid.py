@@ -86,6 +86,7 @@ class Grid:
     racks: int
     each: int
     columns: int = 1
+    fans: int = 1  # fan units that a line must have room for
 
     @property
     def segments(self) -> int:
@@ -132,8 +133,8 @@ class Grid:
     def length(self) -> float:
         """Of the hall along x."""
         rows = self.columns * (self.breadth + self.aisle.across)
-        fan = size("fan").width if self.plant.air_units else 0.0
-        return max(rows, fan + self.aisle.across) + self.aisle.across
+        fans = self.fans * size("fan").width if self.plant.air_units else 0.0
+        return max(rows, fans + self.aisle.across) + self.aisle.across
 
     @property
     def pod(self) -> float:
@@ -143,7 +144,7 @@ class Grid:
     @property
     def lines(self) -> np.ndarray:
         """Lines of fan units before each pod and after the last: walls first, the others evenly."""
-        places = max(1, int((self.length - 2 * self.aisle.across) / size("fan").width))
+        places = max(1, int((self.length - 2 * self.aisle.across) / size("fan").width + 1e-9))
         each, rest = divmod(math.ceil(self.plant.air_units / places), self.pods + 1)
         extra = np.linspace(0, self.pods, rest).round().astype(int)
         return each + np.bincount(extra, minlength=self.pods + 1)

@@ -83,8 +83,9 @@ def layout(plant: Plant, *, aisle: Aisle | None = None) -> Hall:
     racks = _kinds(plant)
     each = min(aisle.longest, math.ceil(racks.height / 2))
     flat = Grid(plant, aisle, racks.height, each)
-    grids = (replace(flat, columns=count) for count in range(1, math.ceil(flat.segments / 2) + 1))
-    grid = min(grids, key=lambda one: max(one.length, one.starts[-1]))
+    grids = [replace(flat, columns=count) for count in range(1, math.ceil(flat.segments / 2) + 1)]
+    grids += [replace(flat, fans=count) for count in range(2, min(plant.air_units, aisle.longest) + 1)]
+    grid = min(grids, key=lambda one: (max(one.length, one.starts[-1]), one.length * one.starts[-1]))
     extent = grid.length, float(grid.starts[-1]), float(value("ceiling_metres"))
     stood = _racks(grid, racks)
     coolers = pl.concat([_cdus(grid), _fans(grid)])

@@ -152,6 +152,27 @@ def test_what_racks_do_comes_back_moment_by_moment(made, most, tmp_path):
     assert usd.read_values(usd.export(made, tmp_path / "bare", most=most)).height == 0
 
 
+@MODES
+def test_racks_are_coloured_from_the_least_to_the_most(made, most, tmp_path):
+    values = pl.DataFrame({"rack": [0, 1, 2], "celsius": [40.0, 80.0, 60.0]})
+    stage = Usd.Stage.Open(str(usd.export(made, tmp_path / "hall", values, by="celsius", most=most)))
+    if most:
+        row = "/Hall/Racks/Row_0"
+        found = [stage.GetAttributeAtPath(f"{row}/Rack_{rack}.primvars:displayColor").Get()[0] for rack in range(4)]
+        body = stage.GetPrimAtPath(f"{row}/Rack_1/Geometry/Body")
+        inherited = UsdGeom.PrimvarsAPI(body).FindPrimvarWithInheritance("displayColor")
+        assert inherited.Get()[0] == found[1]
+    else:
+        shown = UsdGeom.PrimvarsAPI(stage.GetPrimAtPath("/Hall/Racks")).GetPrimvar("displayColor")
+        assert shown.GetInterpolation() == "vertex"
+        found = list(shown.Get())[:4]
+    violet, yellow, teal, dark = ([round(part, 2) for part in colour] for colour in found)
+    assert (violet, yellow, teal) == ([0.27, 0.0, 0.33], [0.99, 0.91, 0.15], [0.13, 0.57, 0.55])
+    assert dark == [0.1, 0.1, 0.11]
+    with pytest.raises(TwinError, match="'state': it holds String"):
+        usd.export(made, tmp_path / "no", pl.DataFrame({"rack": [0], "state": ["up"]}), by="state")
+
+
 def test_a_rack_that_somebody_moved_is_read_where_it_is_now(made, tmp_path):
     path = usd.export(made, tmp_path / "hall")
     stage = Usd.Stage.Open(str(path))

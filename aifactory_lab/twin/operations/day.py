@@ -91,6 +91,8 @@ class Day:
         Requests by bucket of their TTFT and of their ITL over the day, (2, buckets).
     sums
         Of each simulated replica over the day, (n, figures): see `windows`.
+    joules
+        Of each simulated replica's GPUs, (n,).
     places
         Which replicas were simulated.
     prices
@@ -104,6 +106,7 @@ class Day:
     incidents: pl.DataFrame
     counts: Reals
     sums: Reals
+    joules: Reals
     places: Places
     prices: Prices
     _racks: Racks
@@ -182,7 +185,7 @@ class Record:
         self.columns["seconds"][:] = edges[1:]
         self.racks = Racks(*(np.zeros((len(self.spans), plant.rack_count), np.float32) for _ in range(4)))
         self.counts = np.zeros((2, windows.BUCKETS))
-        self.sums = np.zeros((len(places), windows.SUMS))
+        self.sums, self.joules = np.zeros((len(places), windows.SUMS)), np.zeros(len(places))
         self.prices = Prices.of(plant)
         self.kelvin = site.kelvin_per_watt(plant)
         self.unkept: list[int] = []
@@ -232,6 +235,8 @@ class Record:
         """Write what the serving GPUs did in a window; `watts` are those of one of each simulated replica's."""
         weight = served.weight * served.up
         many = max(float(weight.sum()), 1e-300)
+        begin, end = self.spans[number]
+        self.joules += served.up * watts * self.places.tp * (end - begin)
         mean = float(weight @ watts) / many if weight.any() else 0.0
         self.put(
             number, gpu_activity=float(weight @ did.total) / many, clock=clock, coolant_celsius=coolant,
@@ -276,7 +281,7 @@ class Record:
         if len(self.places) == self.places.count:
             told = told.with_columns(pl.col(*whole).round().cast(pl.Int64))
         return Day(
-            self.places.plant, self.service, self.notes, told, self._incidents(), self.counts, self.sums,
+            self.places.plant, self.service, self.notes, told, self._incidents(), self.counts, self.sums, self.joules,
             self.places, self.prices, self.racks,
         )  # fmt: skip
 

@@ -139,16 +139,20 @@ def check(plant: Plant, incidents: Sequence[Incident], hours: float) -> None:
     Raises
     ------
     TwinError
-        If a GPU, chassis, rack, switch or cooler is not there, or an incident begins after the end.
+        If a GPU, chassis, rack or switch is not there, no cooler would be left, or an incident begins after the end.
     """
     fabric = plant.fabric
-    there = {"gpu": plant.gpus, "node": plant.chassis_count, "rack": plant.rack_count}
-    there |= {"leaf": fabric.leaves, "spine": fabric.spines, "cdu": plant.cdus, "fan": plant.air_units}
+    numbered = {"gpu": plant.gpus, "node": plant.chassis_count, "rack": plant.rack_count}
+    alike = {"leaf": fabric.leaves, "spine": fabric.spines, "cdu": plant.cdus - 1, "fan": plant.air_units - 1}
     for one in incidents:
         if one.at_hours >= hours:
             msg = f"{one} begins after the end, at {hours:g} h"
             raise TwinError(msg, mend=f"hours={one.at_hours + 1:g}")
-        first = one.which if one.kind in {"gpu", "node", "rack"} else 0
-        if one.kind in there and first + one.count > there[one.kind]:
-            msg = f"{one}: the plant has {there[one.kind]} of these, numbered from 0"
+        if one.kind in numbered and one.which + one.count > numbered[one.kind]:
+            msg = f"{one}: the plant has {numbered[one.kind]} of these, numbered from 0"
             raise TwinError(msg, mend=f'Incident("{one.kind}", at_hours={one.at_hours:g}, which=0, count=1)')
+        gone = count([other for other in incidents if other.active(one.begins)], one.kind)
+        if one.kind in alike and gone > alike[one.kind]:
+            most = max(0, alike[one.kind])
+            msg = f"{one}: that makes {gone} at the same time, and {most} of these can fail"
+            raise TwinError(msg, mend=f"count={most}" if most else "a plant that has some, or a larger spare=")

@@ -17,6 +17,7 @@ from aifactory_lab.twin.plant import Plant
 NETWORK_SHARE = 0.2
 # What a restart and a checkpoint take, as in `training.plan`. Assumptions.
 RESTART_SECONDS, CHECKPOINT_SECONDS = 300.0, 30.0
+LONGEST_SECONDS = 3600.0  # between checkpoints, however rarely a small job fails. An assumption.
 
 
 @dataclass
@@ -41,7 +42,8 @@ class Tenant:
         """Seconds that a change costs: a restart, and half of Young's interval between checkpoints."""
         gpus = max(1, self.chassis * self.plant.gpus_per_chassis)
         mtbf = training.job_mtbf_hours(gpus) * training.HOUR
-        return RESTART_SECONDS + training.young_seconds(checkpoint_seconds=CHECKPOINT_SECONDS, mtbf_seconds=mtbf) / 2
+        interval = training.young_seconds(checkpoint_seconds=CHECKPOINT_SECONDS, mtbf_seconds=mtbf)
+        return RESTART_SECONDS + min(interval, LONGEST_SECONDS) / 2
 
     def share(self, begin: float, end: float, *, whole: int, slowest: float, clock: float = 1.0) -> float:
         """Return its speed in a window, as a share of the speed at which it began.

@@ -18,7 +18,7 @@ import numpy as np
 
 from aifactory_lab.errors import require
 from aifactory_lab.twin.usd import thumbnail
-from aifactory_lab.twin.usd.equipment import PROFILE, VERSION, Box, Equipment, Value
+from aifactory_lab.twin.usd.equipment import DARK, PROFILE, VERSION, Box, Equipment, Value
 from aifactory_lab.twin.usd.ports import Port, assumed
 
 Gf, Kind, Sdf, Usd, UsdGeom, Vt = (
@@ -144,6 +144,8 @@ def _point(frame: Any, port: Port) -> None:
 
 
 def _geometry(stage: Any, machine: Equipment) -> None:
+    body = UsdGeom.PrimvarsAPI(stage.GetDefaultPrim()).CreatePrimvar("displayColor", Sdf.ValueTypeNames.Color3fArray)
+    body.Set([Gf.Vec3f(*DARK)])  # of what has no colour of its own: a hall may give it another
     group = UsdGeom.Xform.Define(stage, stage.GetDefaultPrim().GetPath().AppendChild("Geometry"))
     for box in machine.boxes:
         _mesh(UsdGeom.Mesh.Define(stage, group.GetPath().AppendChild(box.name)), box)
@@ -159,4 +161,5 @@ def _mesh(mesh: Any, box: Box) -> None:
     mesh.SetNormalsInterpolation(UsdGeom.Tokens.faceVarying)
     mesh.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
     mesh.CreateExtentAttr([Gf.Vec3f(*map(float, ends)) for ends in (points.min(axis=0), points.max(axis=0))])
-    mesh.CreateDisplayColorAttr([Gf.Vec3f(*box.colour)])
+    if box.colour != DARK:
+        mesh.CreateDisplayColorAttr([Gf.Vec3f(*box.colour)])

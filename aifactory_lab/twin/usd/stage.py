@@ -14,6 +14,7 @@ What a machine is, `assets` has written.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,13 +34,20 @@ Gf, Sdf, Usd, Vt = (require(f"pxr.{name}", extra="twin") for name in ("Gf", "Sdf
 MOST = 10_000
 NAME = "hall"
 PREFIX = "factory:"
+COLOUR = "primvars:displayColor"
 GROUPS = {"rack": "Racks", "cooler": "Coolers"}
 TYPES = {pl.Float64: "Double", pl.Int64: "Int64", pl.String: "String", pl.Boolean: "Bool"}
 COLUMNS = ("row", "kind", "gpus", "switches")
 
 
 def export(
-    hall: Hall, folder: Path | str, values: pl.DataFrame | None = None, *, text: bool = False, most: int = MOST
+    hall: Hall,
+    folder: Path | str,
+    values: pl.DataFrame | None = None,
+    *,
+    by: str = "watts",
+    text: bool = False,
+    most: int = MOST,
 ) -> Path:
     """Write a hall and its machines as OpenUSD; the folder is whole or not there.
 
@@ -52,6 +60,8 @@ def export(
     values
         ``rack`` and what is known of it (``watts``, ``celsius``, ``tokens_per_second``, ``state``, …); with a column
         ``seconds``, one row a rack and moment, which become time samples (a time code is a second).
+    by
+        What racks are coloured by, where the values have it: from the least to the most.
     text
         Whether the hall is written in USD's text form, which is larger and slower.
     most
@@ -69,7 +79,7 @@ def export(
     """
     folder, checked = Path(folder), None
     if values is not None:
-        checked = given.check(values, racks=hall.racks.height)
+        checked = given.check(values, racks=hall.racks.height, by=by)
     if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or found(folder))):
         msg = f"{folder} holds something else than a hall; it would be replaced"
         raise TwinError(msg, mend=f'usd.export(hall, "{folder / "hall"}")')
@@ -80,7 +90,11 @@ def export(
             assets.write(machine, aside / "assets", date=day)
         layer = Sdf.Layer.CreateNew(str(aside / name))
         with Sdf.ChangeBlock():
-            _fill(layer, hall, checked, most)
+            several = hall.racks.height + hall.coolers.height > most
+            _fill(layer, hall, several=several)
+            if checked is not None:
+                (_arrays if several else _attributes)(layer, hall, checked, by)
+                _span(layer, checked)
         layer.Save()
     return folder / name
 
@@ -90,7 +104,7 @@ def found(folder: Path) -> Path | None:
     return next((path for path in sorted(folder.glob(f"{NAME}.usd[ac]"))), None)
 
 
-def _fill(layer: Any, hall: Hall, values: pl.DataFrame | None, most: int) -> None:
+def _fill(layer: Any, hall: Hall, *, several: bool) -> None:
     root = Sdf.PrimSpec(layer, "Hall", Sdf.SpecifierDef, "Xform")
     root.SetInfo("kind", "assembly")
     layer.defaultPrim = "Hall"
@@ -98,14 +112,10 @@ def _fill(layer: Any, hall: Hall, values: pl.DataFrame | None, most: int) -> Non
         layer.pseudoRoot.SetInfo(name, value)
     record = {"plant": json.dumps(asdict(hall.plant)), "aisle": json.dumps(asdict(hall.aisle))}
     layer.customLayerData = {"aifactory_lab": record | {"extent": Gf.Vec3d(*hall.extent)}}
-    several = hall.racks.height + hall.coolers.height > most
     for key, things in (("rack", hall.racks), ("cooler", hall.coolers)):
         if things.height:
             (_instancer if several else _prims)(root, key, things, hall)
     curves.write(root, hall)
-    if values is not None:
-        (_arrays if several else _attributes)(layer, hall, values)
-        _span(layer, values)
 
 
 def _names(hall: Hall) -> dict[str, str]:
@@ -163,17 +173,24 @@ def _instancer(root: Any, key: str, things: pl.DataFrame, hall: Hall) -> None:
         set_value(prim, f"{PREFIX}{name}", "Int64Array", things[name].to_list())
 
 
-def _attributes(layer: Any, hall: Hall, values: pl.DataFrame) -> None:
+def _attributes(layer: Any, hall: Hall, values: pl.DataFrame, by: str) -> None:
     """Write what racks do on the prims of the racks."""
     row_of = dict(hall.racks.select("rack", "row").iter_rows())
-    columns = [name for name in values.columns if name not in given.KEYS]
+    scale = given.limits(values[by]) if by in values.columns else None
     for seconds, part in given.moments(values):
-        for name in columns:
-            kind, label = TYPES[type(part[name].dtype)], f"{PREFIX}{name}"
+        for name in (name for name in part.columns if name != "rack"):
             known = part.select("rack", name).drop_nulls()
-            for rack, value in known.iter_rows():
-                path = Sdf.Path(f"/Hall/Racks/Row_{row_of[rack]}/Rack_{rack}.{label}")
-                _sample(layer, path, kind, value, seconds)
+            for attribute, kind, cells in _cells(known[name], scale if name == by else None):
+                for rack, value in zip(known["rack"], cells, strict=True):
+                    path = Sdf.Path(f"/Hall/Racks/Row_{row_of[rack]}/Rack_{rack}.{attribute}")
+                    _sample(layer, path, kind, value, seconds)
+
+
+def _cells(column: pl.Series, scale: tuple[float, float] | None) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield the attribute, its type and the value of each rack: a column's own, and the colours that it gives."""
+    yield f"{PREFIX}{column.name}", TYPES[type(column.dtype)], column.to_list()
+    if scale is not None:
+        yield COLOUR, "Color3fArray", [[Gf.Vec3f(*each.tolist())] for each in given.colours(column, *scale)]
 
 
 def _sample(layer: Any, path: Any, kind: str, value: Any, seconds: float | None) -> None:
@@ -185,9 +202,10 @@ def _sample(layer: Any, path: Any, kind: str, value: Any, seconds: float | None)
         layer.SetTimeSample(path, seconds, value)
 
 
-def _arrays(layer: Any, hall: Hall, values: pl.DataFrame) -> None:
+def _arrays(layer: Any, hall: Hall, values: pl.DataFrame, by: str) -> None:
     """Write what racks do as arrays in the instancer's order; what is not known is not a number, or empty."""
     every = hall.racks.select("rack")
+    low, high = given.limits(values[by]) if by in values.columns else (0.0, 1.0)
     for seconds, part in given.moments(values):
         told = every.join(part, on="rack", how="left", maintain_order="left")
         for name in (name for name in told.columns if name != "rack"):
@@ -196,6 +214,10 @@ def _arrays(layer: Any, hall: Hall, values: pl.DataFrame) -> None:
             column = told[name].cast(pl.String if words else pl.Float64).fill_null("" if words else float("nan"))
             array = Vt.StringArray(column.to_list()) if words else Vt.DoubleArray.FromNumpy(column.to_numpy())
             _sample(layer, path, "StringArray" if words else "DoubleArray", array, seconds)
+            if name == by:
+                shown = Vt.Vec3fArray.FromNumpy(given.colours(column, low, high))
+                _sample(layer, Sdf.Path(f"/Hall/Racks.{COLOUR}"), "Color3fArray", shown, seconds)
+                layer.GetAttributeAtPath(f"/Hall/Racks.{COLOUR}").SetInfo("interpolation", "vertex")  # one an instance
 
 
 def _span(layer: Any, values: pl.DataFrame) -> None:
