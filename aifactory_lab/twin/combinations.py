@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from aifactory_lab.twin import cooling, cost, inference, models, step_costs
@@ -26,6 +25,8 @@ from aifactory_lab.twin.site import Assumed, coolant_celsius, kelvin_per_watt, s
 from aifactory_lab.twin.step_costs import Costs
 
 Numbers = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Codes = NDArray[np.uint8]
 OUTER = ("chassis", "model", "precision")
 WATER = ("rejection", "water_celsius", "dry_celsius", "humidity")
 INNER = ("tp", "isl", "osl", "concurrency", "cap_share")
@@ -76,26 +77,35 @@ class Group:
         batch, rate = np.nan_to_num(found.batch, nan=1.0), np.nan_to_num(found.requests_per_second)
         return steady(self.costs(clock), batch, rate, isl=isl, osl=osl)
 
-    def frames(self, each: Numbers) -> list[pl.DataFrame]:
-        """Return a frame for each water and air."""
+    def figures(self, each: Numbers) -> tuple[Codes, dict[str, Singles]]:
+        """Return why each combination cannot be, as places in `WHY`, and all `FIGURES`: waters first, then `INNER`.
+
+        Parameters
+        ----------
+        each
+            Of `prices`.
+        """
         gpu, waters = self.plant.gpu, [Water(self.plant, *one) for one in self._waters()]
         caps = np.asarray(self.axes["cap_share"], np.float64) * gpu.tdp_watts
-        possible = caps > idle_watts(gpu)
         asked = np.stack([np.maximum(np.minimum(caps, one.limit), idle_watts(gpu) * 1.001) for one in waters])
-        limits, place = np.unique(asked, return_inverse=True)
-        _, isl, osl, _ = self.sizes
-        if not (self.costs(np.ones(1)).admitted(isl + osl / 2) >= 1).any():
-            return [self._frame(one, None, possible, each) for one in waters]
-        clock = settle(gpu, self.work, np.broadcast_to(limits, (*self._shape, len(limits))))
-        watts, seen = self.work(clock).watts(gpu, clock=clock), self.predict(clock)
-        every = {"clock": clock, "gpu_watts": watts, "ttft": seen.ttft, "tpot": seen.tpot, "batch": seen.batch}
-        every["tokens_per_second_per_gpu"] = seen.tokens_per_second_per_gpu
-        shaped = {name: np.broadcast_to(value, clock.shape) for name, value in every.items()}
-        places = place.reshape(asked.shape)
-        return [
-            self._frame(one, {name: value[..., at] for name, value in shaped.items()}, possible, each)
-            for one, at in zip(waters, places, strict=True)
+        limits, places = np.unique(asked, return_inverse=True)
+        seen = self._seen(limits)
+        why = np.broadcast_to(self._why(seen["tpot"][..., :1], caps > idle_watts(gpu)), (*self._shape, len(caps)))
+        blocks = [
+            one.figures({name: value[..., at] for name, value in seen.items()} | {"share": self.share}, each)
+            for one, at in zip(waters, places.reshape(asked.shape), strict=True)
         ]
+        found = {
+            name: np.stack([np.where(why == 0, one[name], np.nan).astype(np.float32) for one in blocks]).ravel()
+            for name in FIGURES
+        }
+        return np.tile(why.ravel(), len(waters)), found
+
+    @cached_property
+    def share(self) -> Numbers:
+        """Share of the GPUs that replicas fit into; what is left over idles. NaN where a replica is too large."""
+        domain, tp = self.plant.gpus_per_chassis, self.sizes[0]
+        return np.where(tp <= domain, domain // tp * tp / domain, np.nan)
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -104,34 +114,22 @@ class Group:
     def _waters(self) -> Iterable[tuple[Any, ...]]:
         return itertools.product(*(self.axes[name] for name in WATER))
 
-    def _frame(
-        self, water: "Water", found: dict[str, Numbers] | None, possible: NDArray[np.bool_], each: Numbers
-    ) -> pl.DataFrame:
-        shape = (*self._shape, len(possible))
-        if found is None:
-            found = dict.fromkeys(("clock", "gpu_watts", "ttft", "tpot", "batch"), np.full(shape, np.nan))
-            found["tokens_per_second_per_gpu"] = np.full(shape, np.nan)
-        domain, tp = self.plant.gpus_per_chassis, self.sizes[0]
-        held = np.broadcast_to(tp <= domain, shape)
-        why = np.select([~np.broadcast_to(possible, shape), ~held, ~np.isfinite(found["tpot"])], [3, 2, 1], 0)
-        share = np.where(tp <= domain, domain // tp * tp / domain, np.nan)  # what is left over idles
-        figures = water.figures(found | {"share": share}, each)
-        can = why == 0
-        columns = {name: pl.Series(np.where(can, figures[name], np.nan).astype(np.float32).ravel()) for name in FIGURES}
-        return self._named(water, shape).with_columns(
-            why=pl.Series(why.astype(np.uint8).ravel()).cast(pl.UInt32).replace_strict(
-                list(range(len(WHY))), list(WHY), return_dtype=pl.Enum(WHY)), **columns,
-        )  # fmt: skip
+    def _seen(self, limits: Numbers) -> dict[str, Numbers]:
+        """Return what is seen of requests and GPUs under each limit; NaN all over where nothing fits."""
+        shape = (*self._shape, len(limits))
+        _, isl, osl, _ = self.sizes
+        names = ("clock", "gpu_watts", "ttft", "tpot", "batch", "tokens_per_second_per_gpu")
+        if not (self.costs(np.ones(1)).admitted(isl + osl / 2) >= 1).any():
+            return dict.fromkeys(names, np.full(shape, np.nan))
+        clock = settle(self.plant.gpu, self.work, np.broadcast_to(limits, shape))
+        watts, seen = self.work(clock).watts(self.plant.gpu, clock=clock), self.predict(clock)
+        values = (clock, watts, seen.ttft, seen.tpot, seen.batch, seen.tokens_per_second_per_gpu)
+        return {name: np.broadcast_to(value, shape) for name, value in zip(names, values, strict=True)}
 
-    def _named(self, water: "Water", shape: tuple[int, ...]) -> pl.DataFrame:
-        count = int(np.prod(shape))
-        names = {name: getattr(self, name) for name in OUTER}
-        told = [pl.repeat(value, count, dtype=pl.Enum(self.axes[name]), eager=True).alias(name)
-                for name, value in names.items()]  # fmt: skip
-        told.append(pl.repeat(water.rejection, count, dtype=pl.Enum(cooling.REJECTIONS), eager=True).alias("rejection"))
-        told += [pl.repeat(getattr(water, one), count, dtype=pl.Float32, eager=True).alias(one) for one in WATER[1:]]
-        mesh = np.meshgrid(*(np.asarray(self.axes[name], np.float32) for name in INNER), indexing="ij")
-        return pl.DataFrame([*told, *(pl.Series(name, one.ravel()) for name, one in zip(INNER, mesh, strict=True))])
+    def _why(self, tpot: Numbers, possible: NDArray[np.bool_]) -> Codes:
+        """Return places in `WHY`, of the shape of the sizes and the caps."""
+        wrong = np.broadcast_arrays(~possible, np.isnan(self.share), np.isnan(tpot))
+        return np.select(wrong, [3, 2, 1], 0).astype(np.uint8)
 
 
 @dataclass

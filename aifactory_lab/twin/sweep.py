@@ -12,6 +12,7 @@ True
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ import polars as pl
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import inference, models
-from aifactory_lab.twin.combinations import FIGURES, INNER, OUTER, WHY, Group, prices
+from aifactory_lab.twin.combinations import FIGURES, INNER, OUTER, WATER, WHY, Group, prices
 
 __all__ = ["FIGURES", "GRID", "WHY", "pareto", "reasons", "sweep"]
 GRID: dict[str, Sequence[Any]] = {
@@ -37,6 +38,9 @@ GRID: dict[str, Sequence[Any]] = {
     "dry_celsius": (25.0,),
     "humidity": (0.5,),
 }
+
+
+NAMED = (*OUTER, "rejection")  # axes of names; all others are of numbers
 
 
 def sweep(grid: Mapping[str, Iterable[Any]] | None = None, *, assume: Mapping[str, Any] | None = None) -> pl.DataFrame:
@@ -63,12 +67,26 @@ def sweep(grid: Mapping[str, Iterable[Any]] | None = None, *, assume: Mapping[st
     """
     axes = _axes({name: GRID[name][:1] for name in GRID} | dict(grid) if grid is not None else GRID)
     each = prices(assume)
-    parts = [
-        part
-        for names in itertools.product(*(axes[name] for name in OUTER))
-        for part in Group(names[0], names[1], names[2], axes).frames(each)
-    ]
-    return pl.concat(parts, rechunk=False)
+    groups = [Group(one[0], one[1], one[2], axes) for one in itertools.product(*(axes[name] for name in OUTER))]
+    told = [group.figures(each) for group in groups]
+    why = pl.Series(WHY, dtype=pl.Enum(WHY)).gather(np.concatenate([codes for codes, _ in told]))
+    figures = {name: np.concatenate([found[name] for _, found in told]) for name in FIGURES}
+    return pl.DataFrame([*_columns(axes), why.alias("why")]).with_columns(
+        **{n: pl.Series(v) for n, v in figures.items()}
+    )
+
+
+def _columns(axes: Mapping[str, list[Any]]) -> list[pl.Series]:
+    """Return the values of every axis in the order of all combinations: the last axis turns fastest."""
+    names, columns = (*OUTER, *WATER, *INNER), []
+    shape = [len(axes[name]) for name in names]
+    for place, name in enumerate(names):
+        before, after = math.prod(shape[:place]), math.prod(shape[place + 1 :])
+        values = [str(one) for one in axes[name]] if name in NAMED else axes[name]
+        kind = pl.Enum(values) if name in NAMED else pl.Float32
+        codes = np.tile(np.repeat(np.arange(len(values), dtype=np.uint32), after), before)
+        columns.append(pl.Series(name, values, dtype=kind).gather(codes))
+    return columns
 
 
 def reasons(frame: pl.DataFrame) -> pl.DataFrame:
