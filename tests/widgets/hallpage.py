@@ -67,6 +67,18 @@ class HallTab:
     def text(self, selector: str) -> str:
         return self.tab.inner_text(selector)
 
+    def again(self, view: HallView, *, width: int, height: int, scheme: str) -> None:
+        """Show another hall on the same page, as it would begin."""
+        self.tab.set_viewport_size({"width": width, "height": height})
+        self.tab.emulate_media(color_scheme=scheme)
+        self.tab.mouse.move(0, 0)
+        self.tab.evaluate("saved.length = 0")
+        self.take(view)
+        self.tab.locator(".af-hall-port").focus()
+        for key in ("Escape", "h"):
+            self.tab.keyboard.press(key)
+        self.painted()
+
     def saved(self) -> dict:
         return self.tab.evaluate("saved.at(-1)")
 
@@ -86,7 +98,7 @@ def launched(chromium: str, arguments=SOFTWARE):
 
 
 @contextmanager
-def opened(browser, folder: Path, view: HallView, *, width=1200, height=900, scheme="light", quiet=True):
+def opened(browser, folder: Path, view: HallView, *, width=840, height=640, scheme="light", quiet=True):
     """A tab with a hall, drawn."""
     page = folder / "hall.html"
     page.write_text(HTML % (STATIC / "hall.css").read_text())
