@@ -70,10 +70,8 @@ def sweep(grid: Mapping[str, Iterable[Any]] | None = None, *, assume: Mapping[st
     groups = [Group(one[0], one[1], one[2], axes) for one in itertools.product(*(axes[name] for name in OUTER))]
     told = [group.figures(each) for group in groups]
     why = pl.Series(WHY, dtype=pl.Enum(WHY)).gather(np.concatenate([codes for codes, _ in told]))
-    figures = {name: np.concatenate([found[name] for _, found in told]) for name in FIGURES}
-    return pl.DataFrame([*_columns(axes), why.alias("why")]).with_columns(
-        **{n: pl.Series(v) for n, v in figures.items()}
-    )
+    figures = [pl.Series(name, np.concatenate([found[name] for _, found in told])) for name in FIGURES]
+    return pl.DataFrame([*_columns(axes), why.alias("why"), *figures])
 
 
 def _columns(axes: Mapping[str, list[Any]]) -> list[pl.Series]:
