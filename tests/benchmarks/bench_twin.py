@@ -107,7 +107,7 @@ def _predictions(repeats: int, quick: bool) -> Table:
     notes = ["A design is a load with its plant's watts, temperatures, water and dollars."]
     told, words = _asked(1 if quick else 3)
     if told is not None:
-        rows[0] |= {"mean |error| of TPOT": round(told["ours_error"].abs().mean(), 3), "on measured": len(told)}
+        rows[0] |= {"mean error of TPOT": round(told["ours_error"].abs().mean(), 3), "on measured": len(told)}
         rows.append(_peer(told))
     return Table("Configurations predicted a second, and how far off they are", rows, [*notes, *words])
 
@@ -135,7 +135,7 @@ def _peer(told: pl.DataFrame) -> dict[str, Any]:
     error = round(told["theirs_error"].abs().mean() or 0.0, 3)
     name = f"AIConfigurator {environment.versions().get('aiconfigurator', '')}"
     row = {"case": name, "configurations/s": round(1 / seconds, 3), "CPU-s": seconds, "of": 1}
-    return row | {"mean |error| of TPOT": error, "on measured": len(told)}
+    return row | {"mean error of TPOT": error, "on measured": len(told)}
 
 
 def _replicas(repeats: int, quick: bool) -> Table:

@@ -1,5 +1,7 @@
 """The closed form: by hand where a hand can, lawful everywhere, and refused where it cannot be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,25 @@ def test_a_long_prompt_is_bound_by_arithmetic():
     assert own.prefill(4096) == pytest.approx((products + attention) / H100.flops_dense["bf16"], rel=1e-9)
     # What is read in two halves costs the same as what is read at once.
     assert own.prefill(2048) + own.prefill(2048, cached=2048) == pytest.approx(own.prefill(4096), rel=1e-12)
+
+
+def test_what_passes_between_matrices_costs_bandwidth_in_steps_and_in_prompts():
+    llama = models.model("llama-3-8b")
+    lossy = replace(IDEAL, elementwise=0.5)
+    with_it, without = (step_costs.of(llama, H100, tp=[1, 2], parameters=one) for one in (lossy, IDEAL))
+    moved = [2 * (llama.whole_values + llama.shared_values / size) / (0.5 * 3.35e12) for size in (1, 2)]
+    assert with_it.sequence_seconds - without.sequence_seconds == pytest.approx(moved, rel=1e-12)
+    assert with_it.prefill_seconds - without.prefill_seconds == pytest.approx(moved, rel=1e-9)
+
+
+def test_a_compiled_scheduler_has_its_own_cost():
+    both = replace(IDEAL, sequence_seconds=3e-5, compiled_sequence_seconds=1e-5)
+    costs = {
+        engine: step_costs.of(models.model("llama-3-8b"), H100, engine=engine, parameters=both)
+        for engine in step_costs.ENGINES
+    }
+    assert costs["vllm"].sequence_seconds == costs["sglang"].sequence_seconds == pytest.approx(3e-5)
+    assert costs["trtllm"].sequence_seconds == pytest.approx(1e-5)
 
 
 def test_a_mixture_reads_the_experts_that_a_batch_meets():

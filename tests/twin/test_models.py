@@ -41,6 +41,14 @@ def test_a_token_leaves_behind_what_others_publish(name, kilobytes):
     assert models.model(name).kv_bytes_per_token() == kilobytes * 1024
 
 
+def test_what_passes_between_matrices_is_counted_by_hand():
+    llama, oss = models.model("llama-3-8b"), models.model("gpt-oss-120b")
+    assert llama.whole_values == 32 * 2 * 4 * 4096  # two norms with their residuals: two read, two written
+    assert llama.shared_values == 32 * (2 * (4096 + 2 * 1024) + 2 * 4096 + 6 * 14336)
+    assert oss.whole_values == 36 * (8 * 2880 + 4 * 4 * 2880)  # a copy to each of four experts and back
+    assert oss.shared_values == 36 * (2 * (4096 + 2 * 512) + 2 * 4096 + 6 * 4 * 2880)
+
+
 def test_a_window_bounds_what_is_kept():
     oss = models.model("gpt-oss-120b")
     assert oss.kv_bytes(128) == 2 * 128 * oss.kv_bytes_per_token()  # half of the layers have the window
