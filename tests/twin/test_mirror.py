@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from aifactory_lab import datasets, telemetry
 from aifactory_lab.errors import TwinError
+from aifactory_lab.measure import StationReport
 from aifactory_lab.serve.load import Arrivals, TokenReport, arrivals
+from aifactory_lab.serve.load.costs import Cost
 from aifactory_lab.serve.load.records import Record
 from aifactory_lab.twin import hardware, mirror, models, power
 from aifactory_lab.twin.mirror import fitting, machine
@@ -124,6 +126,11 @@ def test_only_steady_loads_with_answers_are_observed():
     good = closed_loop.report(closed_loop.steps(), 1, 16)
     with pytest.raises(TwinError, match=r"open loop of 5 arrivals/s"):
         mirror.observe(dataclasses.replace(good, offered=5.0), model=MODEL)
+    whole = [dataclasses.replace(one, chunks=(one.chunks[0],) * 2) for one in good.records]
+    burst = dataclasses.replace(good, records=tuple(whole))
+    with pytest.raises(TwinError, match="came in one piece"):
+        mirror.observe(burst, model=MODEL)
+    assert len(mirror.observe([good, burst], model=MODEL)) == 1
     refused = TokenReport("m", (Record(0, start=0, end=9, outcome="refused"),))
     with pytest.raises(TwinError, match=r"none of 1 requests.*refused"):
         mirror.observe(refused, model=MODEL)
@@ -260,7 +267,7 @@ def test_power_of_a_recording_is_fitted_on_its_first_part_and_predicted_on_the_r
 
 
 def test_where_nothing_measures_power_nothing_is_fitted_and_it_is_said():
-    history = telemetry.Recording.open(datasets.recording("decision_line")).history()
+    history = telemetry.Recording.open(datasets.recording("decision_line"))
     with pytest.raises(TwinError, match="power not measured here"):
         mirror.watts.fit(history)
     with pytest.raises(TwinError, match="power not measured here"):
@@ -310,15 +317,38 @@ def test_fitted_watts_replace_a_data_sheet_s():
     assert float(power.gpu_watts(chip, 0.5)) == pytest.approx(290, rel=1e-3)
 
 
+def test_a_replay_says_what_the_machine_would_draw(fitted):
+    """The loop from requests to watts: what works a share of the time draws that share of what work adds."""
+    times = np.arange(60.0)
+    readings = pl.DataFrame({"time": times, "entity": "host", "activity": times % 4 / 3})
+    power_fit = mirror.watts.fit(readings.with_columns(watts=100 + 300 * pl.col("activity")))
+    powered = dataclasses.replace(fitted, power=power_fit, busy=0.8, cores=1.0)
+    played = mirror.replay(powered, arrivals.poisson(2.0, 60, seed=1), isl=40, osl=20)
+    figures = dict(played.figures.select("figure", "predicted").rows())
+    assert 0.05 < figures["cores"] < 0.9
+    assert figures["watts"] == pytest.approx(100 + 300 * 0.8 * figures["cores"], rel=1e-3)
+    costs = closed_loop.steps()
+    report = reported(naive.simulate(played.served.trace, costs), costs.first)
+    used = {"made": 1, "cpu_seconds": 6.0, "peak_memory_bytes": 1, "device": "cpu", "device_reason": ""}
+    station = StationReport("load", "tokens", seconds=30.0, joules=30 * figures["watts"], **used)
+    measured = dataclasses.replace(report, cost=Cost(station, server_cpu_seconds=6.0))
+    compared = mirror.compare(played, measured)
+    assert compared.filter(pl.col("figure") == "watts")["error"][0] == pytest.approx(0, abs=1e-6)
+
+
 # This machine
 
 
-def test_a_real_server_is_fitted_and_a_load_it_has_not_seen_is_forecast(tmp_path):
+def test_a_real_server_is_fitted_and_a_load_it_has_not_seen_is_forecast(tmp_path, monkeypatch):
     """llama.cpp here, whatever else runs beside: the twin must beat what the data sheet says, by far."""
     from aifactory_lab.serve import llm
+    from aifactory_lab.serve.llm import sources
 
+    monkeypatch.setenv("AIFACTORY_CACHE", str(tmp_path / "cache"))
     folder = machine.untrained(tmp_path / "tiny", depth=5)
     shape = mirror.machine.shape_of(folder)
+    shown = machine.shape_of(sources.as_gguf(str(folder)))
+    assert (shape.layers, shape.hidden, shape.vocabulary) == (shown.layers, shown.hidden, shown.vocabulary)
     assert shape.layers == 5
     with llm.start(folder, slots=8, context=256) as server:
         seen = machine.sweep(server, shape, lengths=(16, 120), seconds=0.6)

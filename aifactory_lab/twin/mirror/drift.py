@@ -10,13 +10,13 @@ manner is OpenDT's (arXiv 2604.11445), which recalibrates power models online. W
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.telemetry.history import History
 from aifactory_lab.twin.mirror import watts
 from aifactory_lab.twin.mirror.fitting import fit
 from aifactory_lab.twin.mirror.forecasts import compare, forecast
@@ -24,20 +24,28 @@ from aifactory_lab.twin.mirror.observations import Observations
 
 
 def follow(
-    stream: Observations | History | pl.DataFrame, *, every: float, first: int = 1, memory: int = 3
+    stream: Observations | watts.Seen | pl.DataFrame,
+    *,
+    every: float,
+    first: int = 1,
+    memory: int = 3,
+    shared: bool = False,
 ) -> pl.DataFrame:
     """Predict each window of a stream by the first fit and by one that is renewed.
 
     Parameters
     ----------
     stream
-        Loads (`Observations`), or readings of power: a `History` or the frame of `watts.samples`.
+        Loads (`Observations`), or readings of power: a history, a recording, a sampler, or the frame of
+        `watts.samples`.
     every
         Size of a window: loads, or seconds of readings.
     first
         Windows that the first fit is made on.
     memory
         Windows, the last ones, that a renewed fit is made on.
+    shared
+        Of loads: take it as known how much of the processors the server got (`forecast`).
 
     Returns
     -------
@@ -53,11 +61,11 @@ def follow(
     """
     if isinstance(stream, Observations):
         loads = list(stream.windows(int(every)))
-        return _followed(loads, first, memory, _OF_LOADS)
-    if isinstance(stream, History):
+        return _followed(loads, first, memory, _SHARED_LOADS if shared else _OF_LOADS)
+    if not isinstance(stream, pl.DataFrame):
         found, note = watts.samples(stream)
         if found is None:
-            raise TwinError(note, mend="mirror.follow(recording.history(), every=20) of a recording with power")
+            raise TwinError(note, mend="mirror.follow(recording, every=20) of a recording with power")
         stream = found
     return _followed(list(watts.windows(stream, every)), first, memory, _OF_POWER)
 
@@ -96,8 +104,8 @@ def _loads(parts: Sequence[Observations]) -> Observations:
     return total
 
 
-def _load_error(mirror: Any, window: Observations) -> float:
-    compared = compare(forecast(mirror.replica, window), window)
+def _load_error(mirror: Any, window: Observations, *, shared: bool = False) -> float:
+    compared = compare(forecast(mirror, window, shared=shared), window)
     chosen = compared.filter(pl.col("figure") != "tokens_per_second")  # it follows from the other two
     return float(chosen["error"].abs().mean())  # type: ignore[arg-type]
 
@@ -107,4 +115,5 @@ def _power_error(fitted: watts.Watts, window: pl.DataFrame) -> float:
 
 
 _OF_LOADS = _Kind(_loads, fit, _load_error, lambda window: window.cells["at"])
+_SHARED_LOADS = _OF_LOADS._replace(error=partial(_load_error, shared=True))
 _OF_POWER = _Kind(pl.concat, watts.fit, _power_error, lambda window: window["time"])

@@ -58,6 +58,8 @@ class Mirror:
         None and 0 where nobody looked. The figures are those of this state.
     uneven
         Deviation of the logarithm of one request's times around its load's, of requests that were alone.
+    busy
+        How busy the machine was while the server had work, 0 to 1; None where nobody looked.
     power, power_note
         Watts by activity, or None and the reason.
     seen
@@ -72,6 +74,7 @@ class Mirror:
     cores: float | None
     cores_spread: float
     uneven: float
+    busy: float | None
     power: Watts | None
     power_note: str
     seen: pl.DataFrame
@@ -181,6 +184,7 @@ def fit(observations: Observations) -> Mirror:
         cores=float(np.exp(np.log(cells["cores"].to_numpy()).mean())) if known else None,
         cores_spread=float(cores.std()),
         uneven=_uneven(cells),
+        busy=None if cells["host_busy"].null_count() else float(np.median(cells["host_busy"])),
         **_power(observations),  # type: ignore[arg-type]
         seen=cells,
     )

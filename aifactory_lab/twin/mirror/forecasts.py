@@ -236,6 +236,8 @@ def _summary(served: "Served", mirror: Mirror) -> dict[str, float]:
     found["tokens_per_second"] = totals["output_token_throughput"]
     if mirror.cores is not None and seconds:
         found["cores"] = mirror.cores * work / seconds
+    if mirror.power and mirror.busy is not None and seconds:
+        found["watts"] = float(mirror.power.watts(mirror.busy * min(1.0, work / seconds)))
     return found
 
 
@@ -245,6 +247,8 @@ def _reported(report: TokenReport) -> dict[str, float]:
     found["tokens_per_second"] = report.tokens_per_second
     if report.cost.server_cpu_seconds is not None and report.seconds:
         found["cores"] = report.cost.server_cpu_seconds / report.seconds
+    if report.cost.station and report.cost.station.joules and report.cost.station.seconds:
+        found["watts"] = report.cost.station.joules / report.cost.station.seconds
     return found
 
 
@@ -259,7 +263,7 @@ def _ends(values: Reals) -> dict[str, float]:
 
 
 def _unit(figure: str) -> str:
-    return {"tokens_per_second": "tokens/s", "cores": ""}.get(figure, "s")
+    return {"tokens_per_second": "tokens/s", "cores": "", "watts": "W"}.get(figure, "s")
 
 
 def _loads(loads: Loads, *, shared: bool) -> pl.DataFrame:

@@ -139,7 +139,7 @@ def of_this_machine(
         If the model or the engine cannot be had; TwinError if the sweep is too small to fit.
     """
     with tempfile.TemporaryDirectory(prefix="aifactory-mirror-") as folder:
-        source = untrained(folder) if model is None else model
+        source = untrained(Path(folder) / f"untrained-{DEPTH}") if model is None else model
         shape = shape_of(source)
         with llm.start(source, slots=max(SLOTS, *concurrencies), context=CONTEXT) as server:
             seen = sweep(

@@ -88,7 +88,7 @@ class Observations:
 
 def observe(
     reports: Sequence[TokenReport] | TokenReport,
-    history: History | None = None,
+    seen: watts.Seen | None = None,
     *,
     model: Model | str,
     slots: int = 8,
@@ -100,8 +100,8 @@ def observe(
     reports
         Closed-loop tests (`serve.load.tokens` with ``concurrency=``) of one server; prompts that the server had in a
         cache would look free, so they must be sent with ``extra={"cache_prompt": False}`` or be different.
-    history
-        A sampler's or a recording's readings: ``sampler.ring.history()``, ``recording.history()``.
+    seen
+        What the telemetry saw meanwhile: a sampler, a recording, or its history.
     model
         The shape of what is served, or its name in the table (`twin.models`).
     slots
@@ -110,13 +110,28 @@ def observe(
     Raises
     ------
     TwinError
-        If a report is of an open loop, or nothing was answered whole.
+        If a report is of an open loop, nothing was answered whole, or every answer came in one piece.
+
+    Notes
+    -----
+    A load whose answers all came in one piece, as they do to clients that had to wait for a processor, says nothing of
+    the time between tokens and is left out.
     """
     given = [reports] if isinstance(reports, TokenReport) else list(reports)
     shape = models.model(model) if isinstance(model, str) else model
+    history = None if seen is None else watts.history_of(seen)
     cells = pl.DataFrame([_cell(report, history) for report in given], schema=SCHEMA)
+    cells = cells.filter(pl.col("tpot") > 0, pl.col("ttft") > 0)
+    if given and not len(cells):
+        msg = f"all answers of {len(given)} load tests came in one piece: nothing is known of the time between tokens"
+        raise TwinError(msg, mend="serve.load.tokens(server, prompts, concurrency=4, max_tokens=32, seconds=5)")
     power, note = watts.samples(history) if history is not None else (None, "power not measured here: no telemetry")
     return Observations(cells, shape, slots, power, note)
+
+
+def _uneven(report: TokenReport) -> float | None:
+    gaps = [one.itl_ms for one in report.records if one.ok and one.itl_ms]
+    return float(np.std(np.log(gaps))) if gaps else None
 
 
 def _cell(report: TokenReport, history: History | None) -> dict[str, float | int | None]:
@@ -139,7 +154,7 @@ def _cell(report: TokenReport, history: History | None) -> dict[str, float | int
         "ttft": report.ttft.avg / 1e3,
         "tpot": report.itl.avg / 1e3,
         "tokens_per_second": report.tokens_per_second,
-        "uneven": float(np.std(np.log([one.itl_ms for one in report.records if one.ok and one.itl_ms]))),
+        "uneven": _uneven(report),
         "cores": None if used is None else used / report.seconds,
         "host_busy": None if history is None else watts.busy(history, start, start + report.seconds),
     }

@@ -20,6 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.telemetry.history import History
+from aifactory_lab.telemetry.recordings.recording import Recording
+from aifactory_lab.telemetry.sampler import Sampler
 from aifactory_lab.twin.mirror.estimates import Estimate, robust
 from aifactory_lab.twin.parts import Gpu
 
@@ -64,7 +66,17 @@ class Watts:
         return replace(gpu, idle_watts=self.idle_watts.value, tdp_watts=self.full_watts.value)
 
 
-def samples(history: History) -> tuple[pl.DataFrame | None, str]:
+Seen = History | Recording | Sampler
+
+
+def history_of(seen: Seen) -> History:
+    """Return the readings of a recording or of a sampler that runs; a history is one."""
+    if isinstance(seen, History):
+        return seen
+    return seen.history() if isinstance(seen, Recording) else seen.ring.history()
+
+
+def samples(seen: Seen) -> tuple[pl.DataFrame | None, str]:
     """Return activity (0 to 1) and watts of every device and moment that has both, or None and the reason.
 
     Returns
@@ -74,6 +86,7 @@ def samples(history: History) -> tuple[pl.DataFrame | None, str]:
     note
         What the activity is, or why there are no samples.
     """
+    history = history_of(seen)
     metrics = history.layout.metrics
     if "power" not in metrics or not np.isfinite(history.metric("power")).any():
         return None, "power not measured here: none of the devices has a power reading or an energy counter"
@@ -86,7 +99,7 @@ def samples(history: History) -> tuple[pl.DataFrame | None, str]:
     return None, f"power is measured, but no activity: none of {', '.join(ACTIVITIES)}"
 
 
-def fit(readings: pl.DataFrame | History, *, note: str = "") -> Watts:
+def fit(readings: pl.DataFrame | Seen, *, note: str = "") -> Watts:
     """Fit idle and full power to readings: soft-L1 least squares of watts on activity.
 
     Raises
@@ -94,7 +107,7 @@ def fit(readings: pl.DataFrame | History, *, note: str = "") -> Watts:
     TwinError
         If power is not measured, or the readings are too few or too much alike; the message names what is missing.
     """
-    if isinstance(readings, History):
+    if not isinstance(readings, pl.DataFrame):
         found, note = samples(readings)
         if found is None:
             raise TwinError(note, mend="telemetry.watch(telemetry.NvmlSource()), or a recording that has power")
