@@ -133,7 +133,8 @@ def _provenance(path: Path | str | None, every: pl.DataFrame, held: int) -> dict
     counted = {"compared": len(every), "left out": dict(why)}
     kept = len(every) - sum(dict(why).values())
     return {
-        "file": f"{FILE} of aiconfigurator-core 0.12.0 (PyPI, Apache-2.0)",
+        "file": f"{FILE}, rows on the systems named here, after aiconfigurator-core 0.12.0 (PyPI, Apache-2.0)",
+        "systems": sorted(every["system"].unique()),
         "sha256": file_hash(Path(path) if path else measurements.find(FILE)),
         "fit": f"system = {FIT_ON}",
         "rows": counted | {"fitted on": kept - held, "held out": held},
