@@ -23,6 +23,11 @@ export class Pins {
     }
   }
 
+  /** Whether what stands before a rack hides its sign: in the view of a row, the signs of others would stand over it. */
+  hide(behind) {
+    for (const { points } of this.signs) points.material.depthTest = behind;
+  }
+
   /** Point at the picked box, -1 for none. */
   pick(hall, place) {
     put(this.arrow, hall, place >= 0 ? [place] : [], 44);

@@ -130,6 +130,7 @@ export class HallScene {
     this.camera.position.set(...position);
     this.controls.update();
     const depth = row ? Math.min(x1 - x0, y1 - y0) / 2 + AISLE : hall.tops.boxes - target[2] + 0.1;
+    this.pins.hide(row);
     this.section = named === "hall" ? null : { depth, way: this.#way() };
   }
 

@@ -9,7 +9,7 @@ import { HallPointer } from "./hallpointer.js";
 import { Stages } from "./hallstages.js";
 import { segments } from "./picker.js";
 import { follow, inks } from "./theme.js";
-import { count } from "./words.js";
+import { count, many } from "./words.js";
 
 const SEEN = ["by", "selected", "incidents", "moment", "title", "height"];
 const SIGHTS = [
@@ -19,6 +19,7 @@ const SIGHTS = [
   { value: "plan", text: "Plan", title: "a flat plan, also without WebGL (p)" },
 ];
 const SPEAK_MS = 15_000;
+const MOST_LINES = 4; // of incidents: the hall must stay in sight
 
 export class HallView {
   constructor(model) {
@@ -156,7 +157,9 @@ export class HallView {
   }
 
   #banner() {
-    const found = this.model.get("incidents").map((text) => ["warn", text]);
+    const incidents = this.model.get("incidents");
+    const found = incidents.slice(0, MOST_LINES).map((text) => ["warn", text]);
+    if (incidents.length > MOST_LINES) found.push(["warn", `and ${many(incidents.length - MOST_LINES, "more incident")}`]);
     if (this.stages.reason) found.push(["plain", this.stages.reason]);
     if (this.kernelGone) found.push(["bad", "The kernel of this hall is gone: this is the last picture."]);
     rebuild(this.banners, JSON.stringify(found), () => found.map(([kind, text]) =>

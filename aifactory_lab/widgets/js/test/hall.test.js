@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { corners, fit, rowWay, WAYS } from "../src/hallcamera.js";
+import { totalWords } from "../src/halllegend.js";
 import { DEGRADED, DOWN, Hall, LOOK, lookOf, UNKNOWN, UP, Values } from "../src/hallmodel.js";
 
 const f32 = (...numbers) => new DataView(Float32Array.from(numbers).buffer);
@@ -102,6 +103,15 @@ test("what is not known and what is down never looks like a value", () => {
   assert.deepEqual(known.counts(hall()), [3, 2, 1, 1]);
   assert.equal(known.sums("watts").sum, 182);
   assert.equal(lookOf(hall(), new Values({}, 8), "watts", 0), HIDDEN);
+});
+
+test("what adds up is summed, what does not has a range, and nothing is said to be nothing", () => {
+  const known = values([0, 50, NaN, 100, 20, NaN, 7, 5], [UP, UP, UP, UP, UP, UP, UP, UP]);
+  assert.equal(totalWords(known, known.measure("watts")), "182\u202fW in 6 racks");
+  const warm = { ...known.measure("watts"), unit: "°C" };
+  assert.equal(totalWords(known, warm), "0 to 100\u202f°C, mean 30.3\u202f°C");
+  const none = values(Array(8).fill(NaN), Array(8).fill(UP));
+  assert.equal(totalWords(none, none.measure("watts")), "nothing is known yet");
 });
 
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
