@@ -170,3 +170,21 @@ def test_an_a100_is_as_warm_as_in_the_field(measurements, cluster, kelvin):
     """Temperature and power of the same quantile: fitted on Seren, not on Kalos."""
     watts, warmth = (pl.read_csv(find(f"gpu_{kind}_{cluster}.csv"))["x1"].to_numpy() for kind in ("power", "temp"))
     assert np.abs(cooling.gpu_celsius(watts) - warmth).mean() < kelvin
+
+
+def test_what_cold_plates_take_may_be_told_and_less_of_it_costs_more_fans():
+    plant = cooling.Cooling(liquid_share=0.85)
+    air = {"dry_celsius": 25, "wet_celsius": 18}
+    usual, told, less = (plant.run(1e6, liquid_watts=liquid, **air) for liquid in (None, 0.85e6, 0.5e6))
+    assert told.watts == pytest.approx(usual.watts)
+    assert less.air_watts > told.air_watts
+    for found in (usual, told, less):
+        assert found.rejected_watts + found.fan_watts == pytest.approx(found.heat_watts + found.watts)
+    with pytest.raises(TwinError, match=r"liquid_watts=2000000\.0"):
+        plant.run(1e6, liquid_watts=2e6, **air)
+
+
+def test_a_tower_follows_the_wet_bulb_and_a_dry_cooler_the_air():
+    air = {"dry_celsius": 30.0, "wet_celsius": 20.0}
+    assert cooling.Cooling(rejection="tower").reached(**air) == pytest.approx(24)
+    assert cooling.Cooling(rejection="dry").reached(**air) == pytest.approx(38)
