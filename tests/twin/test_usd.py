@@ -169,6 +169,13 @@ def test_racks_are_coloured_from_the_least_to_the_most(made, most, tmp_path):
     violet, yellow, teal, dark = ([round(part, 2) for part in colour] for colour in found)
     assert (violet, yellow, teal) == ([0.27, 0.0, 0.33], [0.99, 0.91, 0.15], [0.13, 0.57, 0.55])
     assert dark == [0.1, 0.1, 0.11]
+    later = pl.concat([values.with_columns(seconds=at, celsius=pl.col("celsius") + at) for at in (0.0, 40.0)])
+    stage = Usd.Stage.Open(str(usd.export(made, tmp_path / "day", later, by="celsius", most=most)))
+    path = "/Hall/Racks/Row_0/Rack_1.primvars:displayColor" if most else "/Hall/Racks.primvars:displayColor"
+    colours = [stage.GetAttributeAtPath(path).Get(at)[0 if most else 1] for at in (0.0, 40.0)]  # 80 °C, then 120
+    assert [round(part, 2) for part in colours[0]] == [0.13, 0.57, 0.55]
+    assert [round(part, 2) for part in colours[1]] == [0.99, 0.91, 0.15]
+    assert complaints(tmp_path / "day" / "hall.usdc") == []
     with pytest.raises(TwinError, match="'state': it holds String"):
         usd.export(made, tmp_path / "no", pl.DataFrame({"rack": [0], "state": ["up"]}), by="state")
 

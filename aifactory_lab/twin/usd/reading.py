@@ -65,14 +65,16 @@ def read_values(path: Path | str) -> pl.DataFrame:
     stage = _open(Path(path))  # a prim lives no longer than its stage
     group = stage.GetPrimAtPath("/Hall/Racks")
     tell = _arrays if group.IsA(UsdGeom.PointInstancer) else _attributes
-    told: dict[str, list[pl.DataFrame]] = {}
+    told: dict[str, tuple[list[int], list[float | None], list[Any]]] = {}
     for name, seconds, racks, values in tell(group):
-        part = pl.DataFrame({"rack": racks, name: values}).with_columns(pl.lit(seconds, pl.Float64).alias("seconds"))
-        told.setdefault(name, []).append(part.filter(_known(pl.col(name), part[name].dtype)))
+        column = told.setdefault(name, ([], [], []))
+        for whole, part in zip(column, (racks, [seconds] * len(racks), values), strict=True):
+            whole.extend(part)
     frame = pl.DataFrame(schema={"rack": pl.Int64, "seconds": pl.Float64})
-    for parts in told.values():
-        keys = {"on": ["rack", "seconds"], "how": "full", "coalesce": True, "nulls_equal": True}
-        frame = frame.join(pl.concat(parts), **keys)  # type: ignore[arg-type]
+    for name, (racks, moments, values) in told.items():
+        given = pl.DataFrame({"rack": racks, "seconds": pl.Series(moments, dtype=pl.Float64), name: values})
+        known = given.filter(_known(pl.col(name), given[name].dtype))
+        frame = frame.join(known, on=["rack", "seconds"], how="full", coalesce=True, nulls_equal=True)
     frame = frame.sort("seconds", "rack")
     return frame if frame["seconds"].count() else frame.drop("seconds")
 

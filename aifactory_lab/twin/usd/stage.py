@@ -190,7 +190,7 @@ def _cells(column: pl.Series, scale: tuple[float, float] | None) -> Iterator[tup
     """Yield the attribute, its type and the value of each rack: a column's own, and the colours that it gives."""
     yield f"{PREFIX}{column.name}", TYPES[type(column.dtype)], column.to_list()
     if scale is not None:
-        yield COLOUR, "Color3fArray", [[Gf.Vec3f(*each.tolist())] for each in given.colours(column, *scale)]
+        yield COLOUR, "Color3fArray", [Vt.Vec3fArray.FromNumpy(each[None]) for each in given.colours(column, *scale)]
 
 
 def _sample(layer: Any, path: Any, kind: str, value: Any, seconds: float | None) -> None:
