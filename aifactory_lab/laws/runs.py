@@ -19,7 +19,7 @@ from aifactory_lab.errors import TwinError
 
 NEEDED = ("parameters", "tokens", "loss")
 MEND = 'laws.runs.frame([{"parameters": 1e6, "tokens": 2e7, "loss": 3.2}, …])'
-FOLDER = Path(__file__).with_name("data")
+LARGEST_COUNT = 1e15
 
 
 def frame(rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> pl.DataFrame:
@@ -69,8 +69,14 @@ def write(runs: pl.DataFrame, path: Path | str, *, told: Iterable[str] = ()) -> 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     head = "".join(f"# {line}\n" for line in told)
-    write_text(path, head + runs.write_csv(float_precision=6))
+    whole = [name for name in runs.columns if runs[name].dtype.is_float() and _is_whole(runs[name])]
+    write_text(path, head + runs.with_columns(pl.col(whole).cast(pl.Int64)).write_csv(float_precision=6))
     return path
+
+
+def _is_whole(values: pl.Series) -> bool:
+    """Tell whether floats are counts: people read 430752, not 430752.000000."""
+    return bool((values.is_finite() & (values == values.round()) & (values.abs() < LARGEST_COUNT)).all())
 
 
 def read(path: Path | str) -> pl.DataFrame:
@@ -97,6 +103,23 @@ def table(path: Path | str) -> pl.DataFrame:
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         msg = f"{path} holds no table: {error}"
         raise TwinError(msg, mend="laws.runs.write(runs, path)") from error
+
+
+def kept(name: str) -> Path:
+    """Return the file that came with this package: ``"pretraining"``, ``"post_training"`` or ``"test_time"``.
+
+    `study` says how each was measured, and `told` what its file says of it.
+
+    Raises
+    ------
+    TwinError
+        If there is none.
+    """
+    path = Path(__file__).with_name("data") / f"{name}.csv"
+    if not path.exists():
+        msg = f"no table {name!r} came with this package"
+        raise TwinError(msg, mend='laws.runs.kept("pretraining")')
+    return path
 
 
 def told(path: Path | str) -> str:

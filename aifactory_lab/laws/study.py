@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import polars as pl
 
-from aifactory_lab import device
 from aifactory_lab.fleet import Fleet
 from aifactory_lab.laws import answering as answers
 from aifactory_lab.laws import countdown, runs, sweep, test_time
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from aifactory_lab.lm.shards import Shards
     from aifactory_lab.lm.tokenizer import Tokenizer
 
-DATA = Path(__file__).with_name("data")
 VOCABULARY = 1024
 # Some ten minutes of one core. A budget of 25,000 tokens would be 50 steps, too few for any optimiser.
 POINTS = [
@@ -155,7 +153,7 @@ def _about(documents: pl.DataFrame, packed: "Shards") -> list[str]:
     return [
         f"standard library of Python {about['python']}: {about['bytes']:,} bytes, sha256 {about['sha256'][:16]}",
         f"{packed.tokens('train'):,} tokens to learn from, vocabulary {packed.vocabulary:,}",
-        f"one thread of {device.current('cpu')}, {platform.machine()}, PyTorch {torch.__version__}",
+        f"one thread of {platform.machine()}, PyTorch {torch.__version__}",
     ]
 
 
