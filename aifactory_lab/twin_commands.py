@@ -144,6 +144,7 @@ def day(
         list[str] | None,
         typer.Option("--incident", "-i", help="cdu@14+2: from hour 14 for 2; gpu@10+1:count=8; grid@18:watts=1.2e6."),
     ] = None,
+    share: Annotated[float, typer.Option(help="Of the replicas that are simulated; the others are like them.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the traffic.")] = 0,
 ) -> None:
     """Run a plant through a day and what goes wrong in it."""
@@ -153,11 +154,17 @@ def day(
     plant = _plant(gpus, chassis, cap, water, rejection, spare, chillers=chillers)
     service = _service(model, precision, tp, requests, (prompt, answer), (ttft, tpot), training)
     incidents = [_incident(word) for word in incident or ()]
-    from aifactory_lab.twin.operations import operate, traffic  # numba: seconds, that a mistake need not wait for
+    from aifactory_lab.twin import sampling  # numba: seconds, that a mistake need not wait for
+    from aifactory_lab.twin.operations import operate, traffic
 
-    came = traffic.day(requests, shape=shape, isl=prompt, osl=answer)
-    climate = _climate(weather, warmer)
-    found = operate(plant, service, came, climate=climate, hours=hours, incidents=incidents, seed=seed)
+    came, climate = traffic.day(requests, shape=shape, isl=prompt, osl=answer), _climate(weather, warmer)
+    how: dict[str, Any] = {"climate": climate, "hours": hours, "incidents": incidents, "seed": seed}
+    if share == 1:
+        found = operate(plant, service, came, **how)
+    else:
+        estimate = sampling.operate(plant, service, came, share=share, **how)
+        _tell(twin_report.sampled(estimate))
+        found = estimate.day
     _tell(twin_report.totals(found))
     for what, effect, *changes in twin_report.incidents(found).rows:
         told = zip(twin_report.COMPARED, changes, strict=True)
@@ -265,8 +272,10 @@ def _report(out: Path | None, *found: Any) -> None:
     if out is None:
         return
     from aifactory_lab import twin_report
+    from aifactory_lab.twin import alternatives
 
-    say(f"Report: {twin_report.write(out, *found)} (open it in any browser; it needs no network)")
+    path = twin_report.write(out, *found, front=alternatives.front(found[0]))
+    say(f"Report: {path} (open it in any browser; it needs no network)")
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:

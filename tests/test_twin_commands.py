@@ -88,3 +88,10 @@ def test_a_day_tells_its_totals_and_what_became_of_each_incident():
     said = run(*words, "--hours", "0.5", "--incident", "node@0.2+0.2:which=1")
     assert re.search(r"requests that came +[\d,]+", said)
     assert "node lost (1) from 00:12" in said
+
+
+def test_some_replicas_speak_for_all_of_them_with_an_interval():
+    words = ["day", "--gpus", "256", "--chassis", "dgx-h100", "--model", "llama-3-8b", "--requests", "8"]
+    said = run(*words, "--hours", "0.2", "--share", "0.1")
+    assert re.search(r"of 256 replicas +value +95% interval", said)
+    assert re.search(r"tokens per second +[\d.,k ]+ +[\d.,k ]+ – [\d.,k ]+", said)

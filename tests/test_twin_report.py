@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import sync_playwright
 
 from aifactory_lab import twin_report
-from aifactory_lab.twin import climate, cooling, cost, sweep, validation
+from aifactory_lab.twin import alternatives, climate, cooling, cost, validation
 from aifactory_lab.twin.design import Service, evaluate
 from aifactory_lab.twin.plant import Plant
 from aifactory_lab.twin_report import kpis, number, span
@@ -25,8 +25,8 @@ def outcome():
 
 @pytest.fixture(scope="module")
 def page(outcome):
-    grid = {"chassis": ["dgx-h100", "gb200-nvl72"], "model": ["llama-3-405b"], "tp": [4, 8], "concurrency": [1, 16]}
-    return twin_report.page(outcome, front=sweep.pareto(sweep.sweep(grid), by=["chassis"]))
+    few = {"chassis": ["dgx-h100", "gb200-nvl72"], "tp": [4, 8], "concurrency": [1, 16], "water_celsius": [40]}
+    return twin_report.page(outcome, front=alternatives.front(outcome, **few))
 
 
 def test_every_figure_of_the_design_stands_in_it_with_what_it_rests_on(page, outcome):

@@ -12,6 +12,7 @@ from types import ModuleType
 
 __all__ = [
     "activity",
+    "alternatives",
     "calibration",
     "chip",
     "climate",

@@ -7,7 +7,7 @@ It takes what `twin.design` and `twin.operations` found and lays out one `report
 ('1.23 M', '0.5 – 0.75')
 """
 
-from aifactory_lab.twin_report.days import COMPARED, incidents, totals
+from aifactory_lab.twin_report.days import COMPARED, incidents, sampled, totals
 from aifactory_lab.twin_report.kpis import Kpi, kpis, number, span
 from aifactory_lab.twin_report.pages import UNVALIDATED, page, write
 from aifactory_lab.twin_report.tables import assumptions, design, figures
@@ -23,6 +23,7 @@ __all__ = [
     "kpis",
     "number",
     "page",
+    "sampled",
     "span",
     "totals",
     "write",

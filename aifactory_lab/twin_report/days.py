@@ -17,6 +17,7 @@ from aifactory_lab.twin_report.kpis import number, span
 
 if TYPE_CHECKING:
     from aifactory_lab.twin.operations import Day
+    from aifactory_lab.twin.sampling import Estimate
 
 # By figure of `Day.totals`: what it is called, its unit, and how many of ours make one of it.
 TOTALS: dict[str, tuple[str, str, float]] = {
@@ -59,6 +60,16 @@ def incidents(day: "Day") -> TextTable:
     """Return what became of each incident: figures of the half hour before, and of the time that it lasted."""
     rows = [_incident(row) for row in day.incidents.iter_rows(named=True)]
     return TextTable(["what", "effect", *COMPARED], rows, ["what", "effect"])
+
+
+def sampled(estimate: "Estimate") -> TextTable:
+    """Return what a sample of replicas says of them all, between which ends."""
+    rows = [
+        [row["figure"].replace("_", " "), number(row["value"]), span(row["low"], row["high"]), row["unit"]]
+        for row in estimate.figures.iter_rows(named=True)
+    ]
+    told = f"{estimate.simulated:,} of {estimate.replicas:,} replicas"
+    return TextTable([told, "value", f"{estimate.confidence:.0%} interval", "unit"], rows, ["unit"])
 
 
 def _total(name: str, found: Mapping[str, float], label: str, unit: str, factor: float) -> list[str]:

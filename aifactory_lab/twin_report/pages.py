@@ -14,7 +14,7 @@ import polars as pl
 
 from aifactory_lab import figures
 from aifactory_lab.report import Page, Section, Tile
-from aifactory_lab.twin import hall, validation
+from aifactory_lab.twin import hall, steady_racks, validation
 from aifactory_lab.twin.outcome import Outcome
 from aifactory_lab.twin_report import days, tables
 from aifactory_lab.twin_report.kpis import Kpi, kpis
@@ -61,7 +61,7 @@ def _tile(one: Kpi) -> Tile:
 
 
 def _design(outcome: Outcome) -> Section:
-    picture = figures.hall.plan(hall.layout(outcome.plant))
+    picture = figures.hall.plan(hall.layout(outcome.plant), steady_racks.racks(outcome))
     return Section("The design", outcome.notes, [tables.design(outcome)], [picture])
 
 
@@ -87,9 +87,11 @@ def _others(front: pl.DataFrame, outcome: Outcome) -> Section:
 
 
 def _day(day: "Day") -> Section:
+    from aifactory_lab.figures import operations
+
     told = [days.totals(day), *([days.incidents(day)] if day.incidents.height else [])]
     words = ["A day of traffic, request by request, and what went wrong in it.", *day.notes]
-    return Section("A day", words, told, [figures.operations.timeline(day)], wide=True)
+    return Section("A day", words, told, [operations.timeline(day)], wide=True)
 
 
 def _figures(outcome: Outcome) -> Section:

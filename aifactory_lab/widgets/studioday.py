@@ -10,13 +10,14 @@ True
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
-from aifactory_lab import figures, twin_report
+from aifactory_lab import twin_report
 from aifactory_lab.errors import FactoryError
+from aifactory_lab.report import TextTable
 from aifactory_lab.twin.climate import Climate
 from aifactory_lab.twin.design import Service
 from aifactory_lab.twin.operations.incidents import KINDS, Incident
@@ -32,6 +33,7 @@ Ask = Callable[[], tuple[Plant, Service, Climate]]
 MOST_INCIDENTS = 6
 MOMENTS = 4  # of an hour, at which the hall can be seen
 SHAPES = {"an office day": "office", "the same all day": "flat"}
+SHARES = {"every replica": 1.0, "1 in 4": 0.25, "1 in 10": 0.1, "1 in 100": 0.01}
 ROW = ipw.Layout(flex_flow="row wrap", align_items="center")
 
 
@@ -96,6 +98,7 @@ class DayPanel(ipw.VBox):  # type: ignore[misc]
         self._thread: threading.Thread | None = None
         self.rows = [IncidentRow()]
         self.shape = ipw.Dropdown(description="traffic", options=SHAPES, layout=ipw.Layout(width="230px"))
+        self.share = ipw.Dropdown(description="simulate", options=SHARES, value=0.1, layout=ipw.Layout(width="230px"))
         self.more = ipw.Button(description="Another incident", icon="plus")
         self.run_button = ipw.Button(description="Run the day", icon="play", button_style="primary")
         self.message, self.plot, self.totals = ipw.HTML(), Plot(), ipw.HTML()
@@ -107,7 +110,7 @@ class DayPanel(ipw.VBox):  # type: ignore[misc]
         self.more.on_click(lambda _: self.another())
         self.run_button.on_click(lambda _: self.run())
         self.hour.observe(self._on_hour, "value")
-        buttons = ipw.HBox([self.shape, self.more, self.run_button], layout=ROW)
+        buttons = ipw.HBox([self.shape, self.share, self.more, self.run_button], layout=ROW)
         super().__init__([self._incidents, buttons, self.message, self._result])
 
     def another(self) -> IncidentRow:
@@ -128,7 +131,7 @@ class DayPanel(ipw.VBox):  # type: ignore[misc]
             return
         self.message.value = said("the day is run …", "plain")
         self.run_button.disabled = True
-        what = {"incidents": incidents, "shape": self.shape.value}
+        what = {"incidents": incidents, "shape": self.shape.value, "share": self.share.value}
         self._thread = threading.Thread(target=self._run, args=(*self._ask(), what), name="aifactory-day", daemon=True)
         self._thread.start()
 
@@ -139,23 +142,33 @@ class DayPanel(ipw.VBox):  # type: ignore[misc]
 
     def _run(self, plant: Plant, service: Service, climate: Climate, what: Mapping[str, Any]) -> None:
         """Run a day, and show it (in a thread of its own)."""
-        from aifactory_lab.twin.operations import operate, traffic  # numba: seconds
+        from aifactory_lab.twin import sampling  # numba: seconds
+        from aifactory_lab.twin.operations import operate, traffic
 
         try:
             asked = {"isl": service.isl, "osl": service.osl, "shape": what["shape"]}
             came = traffic.day(service.requests_per_second or 0.0, **asked)
-            day = operate(plant, service, came, climate=climate, incidents=what["incidents"])
-            self._show(day)
+            how: dict[str, Any] = {"climate": climate, "incidents": what["incidents"]}
+            if what["share"] == 1:
+                self._show(operate(plant, service, came, **how))
+            else:
+                found = sampling.operate(plant, service, came, share=what["share"], **how)
+                self._show(found.day, [twin_report.sampled(found)])
         except FactoryError as error:
             self.message.value = warned(error)
+        except BaseException:
+            self.message.value = said("the day was not run: an error of the twin itself is in the kernel's log", "bad")
+            raise
         finally:
             self.run_button.disabled = False
 
-    def _show(self, day: "Day") -> None:
+    def _show(self, day: "Day", more: Sequence[TextTable] = ()) -> None:
+        from aifactory_lab.figures import operations
+
         self.day = day
-        self.plot.show(figures.operations.timeline(day))
-        told = [twin_report.incidents(day)] if day.incidents.height else []
-        self.totals.value = "".join(map(studiotiles.table, [*told, twin_report.totals(day)]))
+        self.plot.show(operations.timeline(day))
+        told = [*more, *([twin_report.incidents(day)] if day.incidents.height else []), twin_report.totals(day)]
+        self.totals.value = "".join(map(studiotiles.table, told))
         self._result.layout.display = None
         self.message.value = ""
         self._on_hour()

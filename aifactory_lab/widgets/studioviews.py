@@ -19,7 +19,7 @@ import ipywidgets as ipw
 import polars as pl
 
 from aifactory_lab import figures, twin_report
-from aifactory_lab.twin import sweep, validation
+from aifactory_lab.twin import alternatives, validation
 from aifactory_lab.twin.outcome import Outcome
 from aifactory_lab.widgets import studiotiles
 from aifactory_lab.widgets.hall import HallView
@@ -29,9 +29,6 @@ from aifactory_lab.widgets.studioplot import Plot
 COLUMNS = "repeat(auto-fit, minmax(min(100%, 430px), 1fr))"
 PAIR = ipw.Layout(display="grid", grid_template_columns=COLUMNS, grid_gap="4px 14px", align_items="flex-start")
 COLUMN = ipw.Layout(min_width="0")
-# Beside this design: every chassis, size, cap, and water that the same requests could be served with.
-SWEPT = ("chassis", "rejection", "water_celsius", "concurrency", "cap_share")
-PRECISIONS, SIZES = ("bf16", "fp8", "fp4"), (1, 2, 4, 8, 16, 32)
 KEPT = 6  # sweeps that are remembered
 
 
@@ -110,7 +107,7 @@ class Views(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _compare(self, outcome: Outcome) -> None:
         """Draw the design among others; have these swept in a thread where nobody has yet."""
         with self._lock:
-            self._outcome, self.front = outcome, self._swept.get(_asked(outcome))
+            self._outcome, self.front = outcome, self._swept.get(alternatives.asked(outcome))
             begin = self.front is None and not self._sweeping
             self._sweeping = self._sweeping or begin
         if self.front is not None:
@@ -124,10 +121,12 @@ class Views(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         while True:
             with self._lock:
                 outcome = self._outcome
-                if outcome is None or self._ended or _asked(outcome) in self._swept:
+                if outcome is None or self._ended or alternatives.asked(outcome) in self._swept:
                     self._sweeping = False
                     break
-            self._swept = dict([*self._swept.items(), (_asked(outcome), _front(outcome))][-KEPT:])
+            self._swept = dict(
+                [*self._swept.items(), (alternatives.asked(outcome), alternatives.front(outcome))][-KEPT:]
+            )
         if outcome is not None and not self._ended:
             self._compare(outcome)
 
@@ -139,15 +138,3 @@ class Views(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         if content["trace"] < len(names):  # beyond them is this design itself
             own = self.front.filter(pl.col("chassis") == names[content["trace"]])
             self._picked(own.row(content["point"], named=True))
-
-
-def _asked(outcome: Outcome) -> tuple[str, float, float]:
-    """Return what other designs would have to serve."""
-    return outcome.service.shape.name, outcome.service.isl, outcome.service.osl
-
-
-def _front(outcome: Outcome) -> pl.DataFrame:
-    """Return the best that each chassis can do for the same requests."""
-    model, isl, osl = _asked(outcome)
-    grid = {name: sweep.GRID[name] for name in SWEPT} | {"precision": PRECISIONS, "tp": SIZES}
-    return sweep.pareto(sweep.sweep(grid | {"model": [model], "isl": [isl], "osl": [osl]}), by=["chassis"])

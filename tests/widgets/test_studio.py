@@ -10,7 +10,7 @@ import pytest
 
 from aifactory_lab import widgets
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin import steady_racks
+from aifactory_lab.twin import steady_racks, sweep
 from aifactory_lab.widgets import studio as room
 from aifactory_lab.widgets.studio import DesignStudio
 from tests.widgets.conftest import until
@@ -21,7 +21,7 @@ SMALL = {"chassis": "dgx-h100", "gpus": 32, "model": "llama-3-8b", "requests_per
 @pytest.fixture
 def studio(monkeypatch):
     few = {"chassis": ("dgx-h100", "gb200-nvl72"), "water_celsius": (40.0,), "cap_share": (0.6, 1.0)}
-    monkeypatch.setattr(room.studioviews.sweep, "GRID", room.studioviews.sweep.GRID | few | {"concurrency": (1.0, 8.0)})
+    monkeypatch.setattr(sweep, "GRID", sweep.GRID | few | {"concurrency": (1.0, 8.0)})
     made = DesignStudio(**SMALL)
     yield made
     made.views.join(60)
