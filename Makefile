@@ -81,8 +81,8 @@ widgets-check:  ## prove that the committed bundles are fresh builds of their so
 bench: setup  ## measure us beside our peers, medians in one run
 	$(BIN)/python -m tests.benchmarks
 
-bench-peers: setup  ## make the environments in which the benchmarks' peers live (2 GB)
-	for of in plant curation_peers llm; do $(BIN)/python -m tests.benchmarks.$$of.environment; done
+bench-peers: setup  ## make the environments in which the benchmarks' peers live (3 GB)
+	for of in plant curation_peers llm twin; do $(BIN)/python -m tests.benchmarks.$$of.environment; done
 
 notebooks: setup  ## run the lessons again and keep their outputs
 	$(BIN)/python -m tests.refresh_notebooks

@@ -2,7 +2,8 @@
 
 They are searched under `$AIFACTORY_DATA`, then in the cache. `fetch` downloads those that can be had: served language
 models (a file inside AIConfigurator's wheel) and transfers by NCCL. AcmeTrace publishes its power and temperature as
-pickles, which this package does not open. What is made of them is `checks`' and `calibration`'s business.
+pickles, which this package does not open. The wheel's file also has rows of B300, GB200 and GB300, at which nobody
+looked while the model was made: a blind test. What is made of them is `checks`' and `calibration`'s business.
 
 >>> [file.name for file in FILES][:2], local("no-such-measurement.csv") is None
 (['silicon_sample.csv', 'h100_dgx_all_reduce.csv'], True)

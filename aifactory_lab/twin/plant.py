@@ -21,6 +21,7 @@ from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import fabric, hardware
 from aifactory_lab.twin.cooling import Cooling
 from aifactory_lab.twin.fabric import FatTree
+from aifactory_lab.twin.hardware import Catalogue
 from aifactory_lab.twin.parts import Cdu, Gpu, Node, Rack
 from aifactory_lab.twin.power import NodePower, idle_watts, node_power
 from aifactory_lab.twin.supply import UPS, Converter
@@ -31,7 +32,7 @@ NODES_PER_RACK = 4
 AIR_UNIT_WATTS = 150e3
 
 
-def chassis(name: str) -> Node | Rack:
+def chassis(name: str, catalogue: Catalogue | None = None) -> Node | Rack:
     """Return what GPUs come in: a node or a rack that is one NVLink domain, by name.
 
     Raises
@@ -39,13 +40,14 @@ def chassis(name: str) -> Node | Rack:
     TwinError
         If the catalogue has neither.
     """
-    nodes, racks = hardware.names("node"), hardware.names("rack")
-    if name.lower() in racks:
-        return hardware.rack(name)
-    if name.lower() in nodes:
-        return hardware.node(name)
-    msg = f"no chassis {name!r} in the catalogue; there are: {', '.join((*nodes, *racks))}"
-    raise TwinError(msg, mend='chassis="dgx-b200"')
+    parts = catalogue or hardware.ours()
+    names = (*parts.names("node"), *parts.names("rack"))
+    if name.lower() not in names:
+        msg = f"no chassis {name!r} in the catalogue; there are: {', '.join(names)}"
+        raise TwinError(msg, mend='chassis="dgx-b200", or catalogue=twin.hardware.read("mine.toml")')
+    found = parts.find("rack" if name.lower() in parts.names("rack") else "node", name)
+    assert isinstance(found, Node | Rack)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,8 @@ class Plant:
         See `cooling.Cooling`.
     ups
         What the uninterruptible supply takes for what it gives.
+    catalogue
+        Ours with yours beside it (`hardware.read`), for a chassis or a GPU of your own; by default ours.
 
     Raises
     ------
@@ -88,9 +92,10 @@ class Plant:
     rejection: str = "tower"
     chillers: bool = True
     ups: Converter = field(default=UPS)
+    catalogue: Catalogue | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        each = int(chassis(self.chassis).gpus)
+        each = self.gpus_per_chassis
         if self.gpus < 1 or self.gpus % each:
             msg = f"gpus={self.gpus!r} do not fill {self.chassis}s of {each}"
             raise TwinError(msg, mend=f"gpus={max(1, math.ceil(self.gpus / each)) * each}")
@@ -109,18 +114,18 @@ class Plant:
     @classmethod
     def about(cls, gpus: int, chassis_name: str = "dgx-b200", **rest: object) -> Self:
         """Return a plant of at least so many GPUs, its last chassis filled."""
-        each = int(chassis(chassis_name).gpus)
+        each = int(chassis(chassis_name, rest.get("catalogue")).gpus)  # type: ignore[arg-type]
         return cls(gpus=max(1, math.ceil(gpus / each)) * each, chassis=chassis_name, **rest)  # type: ignore[arg-type]
 
     @cached_property
     def part(self) -> Node | Rack:
         """The chassis, as the catalogue has it."""
-        return chassis(self.chassis)
+        return chassis(self.chassis, self.catalogue)
 
     @cached_property
     def gpu(self) -> Gpu:
         """The GPU."""
-        return hardware.gpu(self.part.gpu)
+        return (self.catalogue or hardware.ours()).gpu(self.part.gpu)
 
     @property
     def gpus_per_chassis(self) -> int:
@@ -162,7 +167,9 @@ class Plant:
     @cached_property
     def cdu_part(self) -> Cdu:
         """The coolant distribution unit, as the catalogue has it."""
-        return hardware.cdu(self.cdu)
+        found = (self.catalogue or hardware.ours()).find("cdu", self.cdu)
+        assert isinstance(found, Cdu)
+        return found
 
     @property
     def cdus(self) -> int:

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
+from aifactory_lab.twin import hardware
+from aifactory_lab.twin.design import Service, evaluate
 from aifactory_lab.twin.plant import Plant
 
 CHASSIS = ("dgx-a100", "dgx-h100", "dgx-b200", "dgx-b300", "gb200-nvl72", "gb300-nvl72")
@@ -55,3 +57,35 @@ def test_what_fills_the_chassis_is_offered():
     with pytest.raises(TwinError) as caught:
         Plant(gpus=1000, chassis="gb200-nvl72")
     assert caught.value.mend == "gpus=1008"
+
+
+OWN = """
+[sources]
+me = { status = "measured", where = "my own bench" }
+
+[gpu.mine]
+memory_bytes = { is = "48 GiB", by = "me" }
+memory_bandwidth_bytes_s = { is = "1 TB/s", by = "me" }
+flops_dense.bf16 = { is = "200 TFLOPS", by = "me" }
+flops_dense.fp8 = { is = "400 TFLOPS", by = "me" }
+tdp_watts = { is = "300 W", by = "me" }
+
+[node.my-box]
+gpu = "mine"
+gpus = { is = "4", by = "me" }
+max_watts = { is = "2 kW", by = "me" }
+nic_bytes_s_per_gpu = { is = "25 GB/s", by = "me" }
+liquid_share = { is = "0", by = "me" }
+"""
+
+
+def test_a_plant_of_ones_own_boxes_is_reckoned_through(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(OWN)
+    plant = Plant.about(16, "my-box", catalogue=hardware.read(file))
+    assert (plant.gpu.name, plant.rack_count) == ("mine", 1)
+    found = evaluate(plant, Service(model="llama-3-8b", requests_per_second=1))
+    assert found.slo_kept
+    assert found.watts < 16 * 300 * 2
+    with pytest.raises(TwinError, match="no chassis 'my-box'"):
+        Plant.about(16, "my-box")
