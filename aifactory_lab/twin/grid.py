@@ -159,11 +159,14 @@ class Grid:
 
     @property
     def mains(self) -> tuple[list[float], list[int]]:
-        """X of each column's mains, in the passage to its west; and of each row, fan units' too, which it joins."""
+        """X of each column's mains, in the passage to its west; and of each row, which it joins.
+
+        Lines of fan units cross all columns; they take turns.
+        """
         pitch = self.breadth + self.aisle.across
         columns = [self.aisle.across / 2 + column * pitch for column in range(self.columns)]
         joins = [number % (2 * self.columns) // 2 for number in range(self.segments)]
-        return columns, [*joins, *([0] * int(self.lines.sum()))]
+        return columns, [*joins, *(line % self.columns for line in range(int(self.lines.sum())))]
 
     def segment(self, number: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return x of a segment's west end, y of its front line, and its side (0: looks south)."""

@@ -59,7 +59,8 @@ def export(
         Made, or replaced if it holds such an export.
     values
         ``rack`` and what is known of it (``watts``, ``celsius``, ``tokens_per_second``, ``state``, …); with a column
-        ``seconds``, one row a rack and moment, which become time samples (a time code is a second).
+        ``seconds``, one row a rack and moment, which become time samples (a time code is a second). Of an
+        `operations.Day`: ``pl.concat(day.racks(hour).with_columns(seconds=3600.0 * hour) for hour in range(24))``.
     by
         What racks are coloured by, where the values have it: from the least to the most.
     text
