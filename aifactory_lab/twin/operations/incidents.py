@@ -103,7 +103,8 @@ class Incident:
         lasts = f" for {self.for_hours:g} h" if math.isfinite(self.for_hours) else ""
         said = KINDS[self.kind]
         if self.kind == "grid":
-            said += f" at {(self.watts or 0) / 1e6:g} MW"
+            watts = self.watts or 0.0
+            said += f" at {watts / 1e6:g} MW" if watts >= 1e6 else f" at {watts / 1e3:g} kW"
         elif self.kind == "heat":
             said += f" of {self.kelvin:g} K"
         elif self.kind in {"gpu", "node", "rack"}:
