@@ -21,6 +21,7 @@ __all__ = [
     "hall",
     "laws",
     "mirror",
+    "operations",
     "plant",
     "pretraining",
     "quality",
