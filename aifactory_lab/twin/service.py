@@ -133,8 +133,10 @@ def replicas(plant: Plant, service: Service) -> Replicas:
 
 
 def sizes(plant: Plant) -> tuple[int, ...]:
-    """Return the sizes of a replica to choose from: powers of two within an NVLink domain, and the domain itself."""
-    each = plant.gpus_per_chassis
+    """Return the sizes of a replica to choose from: powers of two within a chassis, and the chassis; 1 without links."""
+    each, gpu = plant.gpus_per_chassis, plant.gpu
+    if not (gpu.nvlink_bytes_s_per_direction or gpu.pcie_bytes_s_per_direction):
+        return (1,)
     found = [2**power for power in range(each.bit_length()) if 2**power <= each]
     return (*found, each) if found[-1] != each else tuple(found)
 
