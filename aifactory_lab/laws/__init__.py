@@ -13,6 +13,7 @@ from types import ModuleType
 
 __all__ = [
     "answering",
+    "backtest",
     "chinchilla",
     "countdown",
     "demand",

@@ -21,13 +21,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from aifactory_lab.errors import TwinError
 from aifactory_lab.laws import runs as tables
 from aifactory_lab.laws.law import EPOCH, HOFFMANN, Law
-from aifactory_lab.laws.objective import Problem
+from aifactory_lab.laws.objective import DELTA, Problem
 
-__all__ = ["EPOCH", "HOFFMANN", "Fit", "Forecast", "Law", "backtest", "fit"]
+__all__ = ["EPOCH", "HOFFMANN", "Fit", "Forecast", "Law", "fit", "lack"]
 
 Numbers = NDArray[np.float64]
 NAMES = ("E", "A", "B", "alpha", "beta")
-DELTA = 1e-3
 REPLICATES = 200
 SHARE = 0.9
 
@@ -184,52 +183,21 @@ def fit(runs: pl.DataFrame, *, replicates: int = REPLICATES, delta: float = DELT
     return Fit(Law(*problem.constants(best[0])), runs, constants, best[1])
 
 
-def backtest(runs: pl.DataFrame, *, least: int = 10, delta: float = DELTA) -> pl.DataFrame:
-    """Say how good extrapolation was: fit the smaller runs, predict each larger one, at every cut that leaves enough.
-
-    Parameters
-    ----------
-    least
-        Runs that a fit must have.
-
-    Returns
-    -------
-    DataFrame
-        ``fitted`` (runs), ``beyond`` (times more operations than the largest of them), ``parameters``, ``tokens``,
-        ``measured``, ``predicted``, ``error`` (predicted - measured, nats per token).
-    """
-    runs = tables.frame(runs).with_columns((6 * pl.col("parameters") * pl.col("tokens")).alias("work")).sort("work")
-    made = []
-    for cut in sorted(set(runs["work"]))[:-1]:
-        known, unknown = runs.filter(pl.col("work") <= cut), runs.filter(pl.col("work") > cut)
-        if known.height < least or _lack(known):
-            continue
-        law = fit(known, replicates=0, delta=delta).law
-        said = law.loss(unknown["parameters"].to_numpy(), unknown["tokens"].to_numpy())
-        told = unknown.select("parameters", "tokens", pl.col("loss").alias("measured"), pl.col("work") / cut)
-        told = told.rename({"work": "beyond"}).with_columns(pl.Series("predicted", said), fitted=known.height)
-        made.append(told.with_columns((pl.col("predicted") - pl.col("measured")).alias("error")))
-    if not made:
-        msg = f"{runs.height} runs leave nothing to test: a fit needs {least}"
-        raise TwinError(msg, mend="laws.chinchilla.backtest(runs, least=8), or a larger sweep")
-    order = ("fitted", "beyond", "parameters", "tokens", "measured", "predicted", "error")
-    return pl.concat(made).select(order)
-
-
 def _columns(runs: pl.DataFrame) -> tuple[Numbers, Numbers, Numbers]:
     n, d, loss = (runs[name].to_numpy().astype(np.float64) for name in ("parameters", "tokens", "loss"))
     return n, d, loss
 
 
-def _lack(runs: pl.DataFrame) -> str:
+def lack(runs: pl.DataFrame) -> str:
+    """Say what runs lack to determine five constants; empty if nothing."""
     sizes, budgets = runs["parameters"].n_unique(), runs["tokens"].n_unique()
     few = runs.height <= len(NAMES) or min(sizes, budgets) < 3
     return f"{runs.height} runs of {sizes} sizes and {budgets} budgets" if few else ""
 
 
 def _enough(runs: pl.DataFrame) -> None:
-    if lack := _lack(runs):
-        msg = f"{lack} do not determine five constants: a law needs six runs, three sizes, three budgets"
+    if short := lack(runs):
+        msg = f"{short} do not determine five constants: a law needs six runs, three sizes, three budgets"
         raise TwinError(
             msg, mend="laws.sweep.run(laws.sweep.grid(depths=(1, 2, 3), tokens=(50_000, 100_000, 200_000)), …)"
         )

@@ -27,6 +27,7 @@ STARTS = (
     (0, 0.5, 1, 1.5, 2),
     (0, 0.5, 1, 1.5, 2),
 )
+DELTA = 1e-3
 FOLLOWED = 8  # of the 4,500
 # Wide enough that no sensible fit ends here: one that does has a constant which the runs do not determine.
 LEAST_FLOOR, LEAST_EXPONENT, MOST_EXPONENT = -7.0, 1e-3, 4.0

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.laws import chinchilla, runs
-from aifactory_lab.laws.chinchilla import backtest, fit
+from aifactory_lab.laws.backtest import errors, words
+from aifactory_lab.laws.chinchilla import fit
 from aifactory_lab.laws.law import EPOCH, HOFFMANN, Law
 from aifactory_lab.laws.objective import Problem
 from tests.laws.points import BUDGETS, SIZES, drawn
@@ -87,12 +88,14 @@ def test_a_floor_that_the_runs_never_come_near_is_not_called_determined():
 
 def test_a_backtest_predicts_each_larger_run_from_smaller_ones_only():
     points = drawn(EPOCH, sizes=SIZES[::3], budgets=BUDGETS[::2])
-    told = backtest(points, least=11)
+    told = errors(points, least=11)
     assert told["fitted"].min() >= 11
     assert (told["beyond"] > 1).all()
     assert told["error"].abs().max() < 0.01, "points without noise are predicted at any distance"
     last = told.filter(pl.col("fitted") == told["fitted"].max())
     assert last["parameters"].to_list() == [pytest.approx(SIZES[6])]
+    assert words(told).startswith("forecasts up to 2 times beyond the runs of a fit were within ")
+    assert f"further than {told['beyond'].max():.2g} times nothing was tested" in words(told)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +108,7 @@ def test_a_backtest_predicts_each_larger_run_from_smaller_ones_only():
         (lambda: fit(drawn(EPOCH).head(5)), "5 runs of"),
         (lambda: fit(pl.DataFrame({"parameters": [1.0]})), "without tokens, loss"),
         (lambda: fit(drawn(EPOCH), replicates=0).intervals(), "no replicates"),
-        (lambda: backtest(drawn(EPOCH).head(9)), "leave nothing to test"),
+        (lambda: errors(drawn(EPOCH).head(9)), "leave nothing to test"),
         (lambda: runs.below(drawn(EPOCH), 1.0), "part nothing"),
         (lambda: runs.frame([{"parameters": 1e6, "tokens": 1e6, "loss": float("nan")}]), "loss must be positive"),
         (lambda: runs.read("no/such.csv"), "holds no table"),
