@@ -25,6 +25,7 @@ __all__ = [
     "plant",
     "pretraining",
     "quality",
+    "rackvalues",
     "runs",
     "scaling",
     "search",

@@ -23,7 +23,8 @@ import traitlets
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.figures import hall as figures
-from aifactory_lab.figures.hall import MEASURES, Limits
+from aifactory_lab.figures import rackvalues
+from aifactory_lab.figures.rackvalues import MEASURES, Limits
 from aifactory_lab.twin.hall import Hall
 from aifactory_lab.widgets import hallwire
 
@@ -90,10 +91,10 @@ class HallView(anywidget.AnyWidget):
         limits: Limits | None = None,
         height: int = 480,
     ) -> None:
-        figures.measure(by)
+        rackvalues.measure(by)
         self.hall, self.values, self._given = hall, values, dict(limits or {})
         self._seen: dict[str, tuple[float, float]] = {}
-        wire = {"told_hall": hallwire.of_hall(hall), "told_values": self._wire(figures.told(hall, values))}
+        wire = {"told_hall": hallwire.of_hall(hall), "told_values": self._wire(rackvalues.told(hall, values))}
         super().__init__(title=title, by=by, height=height, **wire)
 
     def update(
@@ -113,7 +114,7 @@ class HallView(anywidget.AnyWidget):
         """
         now = self.hall if hall is None else hall
         known = values if values is not None or hall is not None else self.values
-        full = figures.told(now, known)
+        full = rackvalues.told(now, known)
         self._seen = self._seen if hall is None else {}
         self.hall, self.values = now, known
         with self.hold_sync():
@@ -130,13 +131,13 @@ class HallView(anywidget.AnyWidget):
         return figures.plan(self.hall, self.values, self.by, limits=self._limits())
 
     def __repr__(self) -> str:
-        full = figures.told(self.hall, self.values).filter(pl.col("kind") == "gpu")
+        full = rackvalues.told(self.hall, self.values).filter(pl.col("kind") == "gpu")
         known = full[self.by].is_not_null().sum()
         return f"HallView({full.height:,} GPU racks by {MEASURES[self.by].label}, {known:,} known)"
 
     @traitlets.validate("by")
     def _coloured_by(self, proposal: dict[str, Any]) -> str:
-        return figures.measure(proposal["value"]).name
+        return rackvalues.measure(proposal["value"]).name
 
     @traitlets.validate("selected")
     def _stands_here(self, proposal: dict[str, Any]) -> int | None:
@@ -150,11 +151,11 @@ class HallView(anywidget.AnyWidget):
         """Return values for the page, every scale wide enough for all that came so far."""
         for name in MEASURES:
             if full[name].count():
-                low, high = figures.limits_of(full, name)
+                low, high = rackvalues.limits_of(full, name)
                 before = self._seen.get(name, (low, high))
                 self._seen[name] = min(low, before[0]), max(high, before[1])
         return hallwire.of_values(full, self._limits())
 
     def _limits(self) -> dict[str, tuple[float, float]]:
         """Return the ends of every scale: as given, as seen, or where nothing is known as for nothing."""
-        return {name: figures.limits_of(pl.DataFrame(), name) for name in MEASURES} | self._seen | self._given
+        return {name: rackvalues.limits_of(pl.DataFrame(), name) for name in MEASURES} | self._seen | self._given

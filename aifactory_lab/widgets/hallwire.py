@@ -6,7 +6,7 @@ north, 2 west, 3 south); ``kinds``, uint8, places in ``kindNames``. Of racks als
 ``rows`` (uint16, places in ``rowNames``). Lines of a system and a width travel together: ``system``, ``drop``
 (whether they come down), ``width``, ``lengths`` (uint32, points of each), ``points`` (three float32 each).
 
-Values are ``measures``, ``states`` (uint8, places in `figures.hall.STATES`), ``notes`` (by place), ``gpusUp``
+Values are ``measures``, ``states`` (uint8, places in `figures.rackvalues.STATES`), ``notes`` (by place), ``gpusUp``
 (float32). A measure is ``name``, ``label``, ``unit``, ``low`` and ``high`` of its scale, ``numbers``: float32 a rack,
 NaN where it is not known.
 
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from aifactory_lab.figures.hall import MEASURES, STATES, Limits
+from aifactory_lab.figures.rackvalues import MEASURES, STATES, Limits
 from aifactory_lab.twin.hall import Hall
 
 NAMES = {"gpu": "rack", "network": "network rack", "cdu": "CDU", "fan": "fan unit"}
@@ -50,7 +50,7 @@ def of_hall(hall: Hall) -> dict[str, Any]:
 
 
 def of_values(full: pl.DataFrame, limits: Limits) -> dict[str, Any]:
-    """Return values as `figures.hall.told` gives them for the page, coloured between `limits`, by measure."""
+    """Return values as `figures.rackvalues.told` gives them for the page, coloured between `limits`, by measure."""
     measures = [
         {
             "name": one.name,

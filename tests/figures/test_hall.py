@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.figures import hall as figures
+from aifactory_lab.figures import rackvalues
 from aifactory_lab.twin import hall as halls
 from aifactory_lab.twin.plant import Plant
 
@@ -18,10 +19,10 @@ def values(**columns) -> pl.DataFrame:
     return pl.DataFrame({"rack": [0, 1, 2], **columns})
 
 
-@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=20), st.sampled_from(list(figures.MEASURES)))
+@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=20), st.sampled_from(list(rackvalues.MEASURES)))
 @settings(max_examples=60, deadline=None)
 def test_every_value_lies_on_its_scale(found, by):
-    low, high = figures.limits_of(pl.DataFrame({by: found}), by)
+    low, high = rackvalues.limits_of(pl.DataFrame({by: found}), by)
     assert low < high
     assert all(low <= value <= high * (1 + 1e-9) for value in found)
     assert high <= max(4 * max(found), low + 5, 1e3)  # and none is lost at the foot of it
