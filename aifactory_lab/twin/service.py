@@ -133,7 +133,7 @@ def replicas(plant: Plant, service: Service) -> Replicas:
 
 
 def sizes(plant: Plant) -> tuple[int, ...]:
-    """Return the sizes of a replica to choose from: powers of two within a chassis, and the chassis; 1 without links."""
+    """Return the sizes of a replica to choose from: powers of two in a chassis, and the chassis; 1 without links."""
     each, gpu = plant.gpus_per_chassis, plant.gpu
     if not (gpu.nvlink_bytes_s_per_direction or gpu.pcie_bytes_s_per_direction):
         return (1,)
