@@ -42,12 +42,12 @@ def plan(
     hall
         What stands where.
     values
-        ``rack``, and of ``watts``, ``celsius``, ``tokens_per_second``, ``state`` (one of `rackvalues.STATES`), ``gpus_up``,
-        ``note`` what is known.
+        ``rack``, and of ``watts``, ``celsius``, ``tokens_per_second``, ``state`` (one of
+        `rackvalues.STATES`), ``gpus_up``, ``note`` what is known.
     by
         What gives the colour: one of `rackvalues.MEASURES`.
     limits
-        By measure, the least and the most of its scale, in the unit of its column; else `rackvalues.limits_of` the values.
+        By measure, the least and the most of its scale, in the unit of its column; else `limits_of` the values.
 
     Raises
     ------
