@@ -16,7 +16,7 @@ import polars as pl
 from aifactory_lab.figures import theme
 from aifactory_lab.figures.theme import BAD, COLOURS, GOOD, PLAIN
 from aifactory_lab.serve.load.token_report import TokenReport
-from aifactory_lab.twin.mirror.forecasts import Replay
+from aifactory_lab.twin.mirror.replays import Replay
 
 WORDS = {
     "ttft": ("time to first token", "milliseconds", 1e3),

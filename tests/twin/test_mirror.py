@@ -15,7 +15,8 @@ from aifactory_lab.serve.load import Arrivals, TokenReport, arrivals
 from aifactory_lab.serve.load.costs import Cost
 from aifactory_lab.serve.load.records import Record
 from aifactory_lab.twin import hardware, mirror, models, power
-from aifactory_lab.twin.mirror import fitting, machine
+from aifactory_lab.twin.mirror import fitted as reflection
+from aifactory_lab.twin.mirror import machine
 from aifactory_lab.twin.mirror.replica import FIGURES, Replica
 from tests.twin import closed_loop, naive
 
@@ -76,7 +77,7 @@ def test_one_disturbed_load_hardly_moves_the_fit():
 
 def test_how_much_a_shared_machine_slows_is_fitted_and_can_be_taken_out():
     found = mirror.fit(observed(contended=True, noise=0.02, passes=2))
-    assert found.figures[fitting.SHARING].value == pytest.approx(1.0, abs=0.1)
+    assert found.figures[reflection.SHARING].value == pytest.approx(1.0, abs=0.1)
     assert 0.3 < found.cores < 1.0
     new = observed(contended=True, noise=0.02, seed=5, **UNSEEN)
     blind, told = (mirror.compare(mirror.forecast(found, new, shared=one), new) for one in (False, True))
@@ -87,7 +88,7 @@ def test_how_much_a_shared_machine_slows_is_fitted_and_can_be_taken_out():
 
 
 def test_sharing_is_not_fitted_where_nobody_saw_the_processors(fitted):
-    assert fitting.SHARING not in fitted.names
+    assert reflection.SHARING not in fitted.names
     assert fitted.cores is None
     with pytest.raises(TwinError, match="missing: cores"):
         mirror.forecast(fitted, [{"concurrency": 1, "isl": 8, "osl": 8}], shared=True)

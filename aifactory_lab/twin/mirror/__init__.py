@@ -10,12 +10,15 @@ something measures it.
 ('follow', 'of_this_machine')
 """
 
+from aifactory_lab.twin.mirror.comparisons import compare, errors
 from aifactory_lab.twin.mirror.drift import follow
 from aifactory_lab.twin.mirror.estimates import Estimate
-from aifactory_lab.twin.mirror.fitting import Mirror, fit
-from aifactory_lab.twin.mirror.forecasts import Replay, compare, errors, forecast, replay
+from aifactory_lab.twin.mirror.fitted import Mirror
+from aifactory_lab.twin.mirror.fitting import fit
+from aifactory_lab.twin.mirror.forecasts import forecast
 from aifactory_lab.twin.mirror.machine import Machine, of_this_machine, this_machine, unfitted
 from aifactory_lab.twin.mirror.observations import Observations, observe
+from aifactory_lab.twin.mirror.replays import Replay, replay
 from aifactory_lab.twin.mirror.replica import Replica
 from aifactory_lab.twin.mirror.watts import Watts
 

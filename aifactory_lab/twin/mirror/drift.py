@@ -18,8 +18,9 @@ import polars as pl
 
 from aifactory_lab.errors import TwinError
 from aifactory_lab.twin.mirror import watts
+from aifactory_lab.twin.mirror.comparisons import compare
 from aifactory_lab.twin.mirror.fitting import fit
-from aifactory_lab.twin.mirror.forecasts import compare, forecast
+from aifactory_lab.twin.mirror.forecasts import forecast
 from aifactory_lab.twin.mirror.observations import Observations
 
 

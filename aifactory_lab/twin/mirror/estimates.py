@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Reals = NDArray[np.float64]
 LEVEL = 0.8  # of the intervals: eight of ten
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 ROBUST = 0.15  # errors beyond this, relative to what was measured, count linearly
 AT_A_BOUND = 1e-6
 

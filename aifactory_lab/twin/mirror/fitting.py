@@ -3,148 +3,34 @@
 Seven figures (`replica.FIGURES`) by robust least squares on the logarithms of TTFT and of the time from token to token.
 A figure that the loads cannot tell apart from another is left at 0, and the mirror says so: a prompt's cost needs two
 lengths, attention's three. Where others share the machine, times grow as the server gets less of it; how much is an
-eighth figure, `SHARING`, fitted where the server's processor time is known. Which loads to give is not known here.
+eighth figure, `fitted.SHARING`, fitted where the server's processor time is known. Which loads to give is the caller's
+to know.
 
 >>> from aifactory_lab.twin import models
+>>> from aifactory_lab.twin.mirror.observations import SCHEMA
 >>> fit(Observations(pl.DataFrame(schema=SCHEMA), models.model("llama-3-8b")))
 Traceback (most recent call last):
 aifactory_lab.errors.TwinError: too few observations to fit: 0 levels of concurrency (needs 2), 0 lengths of ...
   mend: ...
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.twin.mirror.estimates import Estimate, Solved, robust
-from aifactory_lab.twin.mirror.observations import SCHEMA, Observations
-from aifactory_lab.twin.mirror.replica import FIGURES, Replica
-from aifactory_lab.twin.mirror.watts import FEWEST, Watts
+from aifactory_lab.twin.mirror.estimates import Solved, robust
+from aifactory_lab.twin.mirror.fitted import SHARES, SHARING, WORDS, Mirror, named, upper
+from aifactory_lab.twin.mirror.observations import Observations
+from aifactory_lab.twin.mirror.replica import Replica
+from aifactory_lab.twin.mirror.watts import FEWEST
 from aifactory_lab.twin.mirror.watts import fit as fit_watts
-from aifactory_lab.twin.shape import Model
 
 Reals = NDArray[np.float64]
 LEVELS, LENGTHS = 2, 2
-SHARING = "sharing"
-SHARES = ("wave", SHARING)  # not seconds; 0 to 1
 UNEVEN = 0.05  # deviation of the logarithm of the cores, below which nothing can be said of sharing
 ALIKE = 1.15  # lengths closer than this are one
 WAVES = np.linspace(0.0, 1.0, 5)
-WORDS = FIGURES | {SHARING: "power by which all times grow as the server's share of the processors falls; 1 is inverse"}
-__all__ = ["SCHEMA", "SHARING", "Mirror", "fit"]
-
-
-@dataclass(frozen=True)
-class Mirror:
-    """A machine as the twin sees it.
-
-    Attributes
-    ----------
-    model
-        What was served.
-    names, solved
-        Which of `replica.FIGURES` (and perhaps `SHARING`) were fitted, and what was found.
-    scatter
-        By figure (``"ttft"``, ``"tpot"``): typical relative error of one measurement around the fit.
-    slots
-        Sequences that the server decodes together at most.
-    cores, cores_spread
-        Processors that the server kept busy while it had work (geometric mean), and the deviation of their logarithm;
-        None and 0 where nobody looked. The figures are those of this state.
-    uneven
-        Deviation of the logarithm of one request's times around its load's, of requests that were alone.
-    busy
-        How busy the machine was while the server had work, 0 to 1; None where nobody looked.
-    power, power_note
-        Watts by activity, or None and the reason.
-    seen
-        The loads that were fitted on.
-    """
-
-    model: Model
-    names: tuple[str, ...]
-    solved: Solved
-    scatter: Mapping[str, float]
-    slots: int
-    cores: float | None
-    cores_spread: float
-    uneven: float
-    busy: float | None
-    power: Watts | None
-    power_note: str
-    seen: pl.DataFrame
-
-    @cached_property
-    def figures(self) -> dict[str, Estimate]:
-        """Every figure, in seconds (`wave` and `sharing` have no unit); those that were not fitted are 0."""
-        found = dict(zip(self.names, self.solved.estimates(upper=_upper(self.names)), strict=True))
-        nothing = Estimate(0.0, float("nan"), float("nan"))
-        return {name: found.get(name, nothing) for name in WORDS}
-
-    @cached_property
-    def replica(self) -> Replica:
-        """The server in the twin's terms, by the best estimates."""
-        return self.replica_of(self.solved.values)
-
-    def replicas(self, count: int = 200, *, seed: int = 0) -> Replica:
-        """Return servers as they might be, as far as the measurements say: figures of shape (count, 1)."""
-        return self.replica_of(self.draws(count, seed=seed).T[..., None])
-
-    def draws(self, count: int, *, seed: int = 0) -> Reals:
-        """Return values of the fitted figures as they might be, (count, names)."""
-        return self.solved.draws(count, upper=_upper(self.names), seed=seed)
-
-    def slowed(self, cores: Reals) -> Reals:
-        """Return how much longer all takes when the server gets so many cores instead of its usual ones."""
-        if self.cores is None:
-            return np.ones_like(cores)
-        return np.asarray((self.cores / cores) ** self.figures[SHARING].value, np.float64)
-
-    @property
-    def rates(self) -> dict[str, float]:
-        """What the figures amount to for this model.
-
-        ``prefill_tokens_per_second``; ``arithmetic_flops``: operations per second in reading prompts, 2 a parameter
-        and token; ``memory_bytes_s``: bytes of 16-bit weights per second when one sequence is decoded. They are those
-        of the engine and of all that runs beside it, not of the chip.
-        """
-        each, step = self.figures["prefill_seconds"].value, self.figures["step_seconds"].value
-        alone = step + self.figures["sequence_seconds"].value
-        moved = 2.0 * self.model.active_parameters
-        return {
-            "prefill_tokens_per_second": 1 / each if each else float("inf"),
-            "arithmetic_flops": moved / each if each else float("inf"),
-            "memory_bytes_s": moved / alone if alone else float("inf"),
-        }
-
-    def table(self) -> pl.DataFrame:
-        """Return what was fitted: ``figure``, ``value``, ``low``, ``high``, ``unit``, ``what``."""
-        rows = [
-            {"figure": name, "value": one.value, "low": one.low, "high": one.high, "unit": _unit(name), "what": what}
-            for (name, one), what in zip(self.figures.items(), WORDS.values(), strict=True)
-        ]
-        for row in rows:
-            if row["figure"] not in self.names:
-                row["what"] = f"not told apart by these loads: {row['what']}"
-        if self.power:
-            for name in ("idle_watts", "full_watts"):
-                one = getattr(self.power, name)
-                rows.append({"figure": name, **one.__dict__, "unit": "W", "what": self.power.note})
-        return pl.DataFrame(rows)
-
-    def replica_of(self, values: Reals) -> Replica:
-        """Return the server with these values of the fitted figures, in the order of `names`."""
-        return Replica.of(self.model, _named(self.names, values), slots=self.slots)
-
-    def __repr__(self) -> str:
-        errors = ", ".join(f"{name} ±{one:.0%}" for name, one in self.scatter.items())
-        power = "power fitted" if self.power else self.power_note
-        return f"Mirror({self.model.name}, {len(self.seen)} loads, {errors}; {power})"
 
 
 def fit(observations: Observations) -> Mirror:
@@ -165,15 +51,15 @@ def fit(observations: Observations) -> Mirror:
     cores = _centred(cells)
 
     def predict(values: Reals) -> Reals:
-        named = _named(names, values)
-        steady = Replica.of(observations.model, named, slots=observations.slots).steady(**load)
+        figures = named(names, values)
+        steady = Replica.of(observations.model, figures, slots=observations.slots).steady(**load)
         found: Reals = np.log(np.maximum(np.concatenate([steady.ttft, steady.tpot]), 1e-12))
-        return found - named[SHARING] * cores
+        return found - figures[SHARING] * cores
 
     target = np.log(np.concatenate([cells["ttft"].to_numpy(), cells["tpot"].to_numpy()]))
     scale = _scale(cells, names)
     start = np.maximum(_start(cells, names, observations.slots), 1e-3 * scale)
-    solved = robust(predict, target, start, upper=_upper(names), scale=scale)
+    solved = robust(predict, target, start, upper=upper(names), scale=scale)
     known = cells["cores"].null_count() == 0
     return Mirror(
         model=observations.model,
@@ -196,15 +82,6 @@ def _centred(cells: pl.DataFrame) -> Reals:
         return np.zeros(2 * len(cells))
     found = np.log(cells["cores"].to_numpy())
     return np.tile(found - found.mean(), 2)
-
-
-def _named(names: tuple[str, ...], values: Reals) -> dict[str, Reals]:
-    """Return every figure by its name; what is not fitted is 0."""
-    return dict.fromkeys(WORDS, np.zeros_like(values[0])) | dict(zip(names, values, strict=True))
-
-
-def _upper(names: tuple[str, ...]) -> Reals:
-    return np.array([1.0 if name in SHARES else np.inf for name in names])
 
 
 def _names(observations: Observations) -> tuple[str, ...]:
@@ -301,7 +178,3 @@ def _power(observations: Observations) -> dict[str, object]:
         return {"power": fit_watts(samples, note=observations.power_note), "power_note": observations.power_note}
     except TwinError as error:
         return {"power": None, "power_note": error.what}
-
-
-def _unit(name: str) -> str:
-    return "" if name in SHARES else "s"

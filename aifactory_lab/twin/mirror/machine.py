@@ -27,7 +27,8 @@ from aifactory_lab.telemetry.nvml.source import NvmlSource
 from aifactory_lab.telemetry.sampler import Sampler
 from aifactory_lab.telemetry.sources import Source
 from aifactory_lab.twin import hardware, models, step_costs
-from aifactory_lab.twin.mirror.fitting import Mirror, fit
+from aifactory_lab.twin.mirror.fitted import Mirror
+from aifactory_lab.twin.mirror.fitting import fit
 from aifactory_lab.twin.mirror.observations import Observations, observe
 from aifactory_lab.twin.mirror.replica import Replica
 from aifactory_lab.twin.shape import Model
