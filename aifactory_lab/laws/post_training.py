@@ -10,7 +10,7 @@ accuracy stands what it cost of the old: bits per byte on the pre-training's hel
 >>> llama = model.Llama(model.shape(1, words.vocabulary, context=64))
 >>> spent = Spent()
 >>> losses = list(supervised(llama, words, spent, steps=3, batch=4))
->>> len(losses), spent.flops > 1e8
+>>> len(losses), spent.flops > 1e7
 (3, True)
 """
 
