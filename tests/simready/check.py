@@ -4,6 +4,7 @@ Run by `make simready-check`, which makes the validator's environment; not among
 """
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ from aifactory_lab.twin import hall, usd
 from aifactory_lab.twin.plant import Plant
 from aifactory_lab.twin.usd.equipment import PROFILE, VERSION
 
-VALIDATOR = Path(__file__).parents[2] / ".venv-simready" / "bin" / "simready-validate"
+PROGRAMS = Path(__file__).parents[2] / ".venv-simready" / "bin"
 PLANTS = ("gb200-nvl72", "gb300-nvl72", "dgx-h100", "dgx-b200")
 GOOD = {f"{chassis}/{name}" for chassis in PLANTS for name in ("FanUnit", "rack")}
 GOOD |= {f"{chassis}/RowCdu" for chassis in PLANTS if "nvl72" in chassis}
@@ -92,7 +93,7 @@ def verdicts(assets, tmp_path_factory):
         folder / "json",
         "-v",
     ]
-    done = subprocess.run([VALIDATOR, *order], capture_output=True, text=True, check=False)
+    done = subprocess.run([PROGRAMS / "simready-validate", *order], capture_output=True, text=True, check=False)
     told = json.loads((folder / "json").read_text())
     failed = {
         name: {feature for feature, said in told[str(path)]["features_summary"].items() if not said["passed"]}
@@ -115,3 +116,35 @@ def test_the_validator_fails_what_lacks_something_and_says_what(name, verdicts):
 
 def test_nothing_else_was_asked(verdicts):
     assert set(verdicts[0]) == GOOD | set(BROKEN)
+
+
+def failures(path):
+    """What NVIDIA's general rules say of a stage: how many failures and errors, in words too.
+
+    Left out is that a pivot should lie in the middle: a hall is measured from its corner.
+    """
+    rules = [word for category in ("Basic", "Geometry", "Layer", "Layout", "Units") for word in ("-c", category)]
+    order = [
+        PROGRAMS / "nvidia_usd_validate",
+        *rules,
+        "-D",
+        "AssetPivotPlacementChecker",
+        "--no-instance-prototypes",
+        path,
+    ]
+    told = subprocess.run(order, capture_output=True, text=True, check=False)
+    words = told.stdout + told.stderr
+    counts = re.findall(r"^.*:(?:Failures|Errors): (\d+)$", words, re.MULTILINE)
+    assert len(counts) == 2, words
+    return sum(map(int, counts)), words
+
+
+def test_a_whole_hall_keeps_the_general_rules_and_a_spoilt_one_does_not(tmp_path):
+    path = usd.export(hall.layout(Plant.about(1000, "gb200-nvl72")), tmp_path / "hall")
+    assert failures(path)[0] == 0
+    layer = Sdf.Layer.FindOrOpen(str(path))
+    layer.GetAttributeAtPath("/Hall/Floor.extent").default = [(0, 0, 0), (1, 1, 1)]
+    layer.Save()
+    count, words = failures(path)
+    assert count == 1
+    assert "incorrect extent" in words

@@ -14,7 +14,7 @@ import polars as pl
 from aifactory_lab.errors import require
 from aifactory_lab.twin.hall import Hall
 
-Gf, Sdf, Vt = (require(f"pxr.{name}", extra="twin") for name in ("Gf", "Sdf", "Vt"))
+Gf, Sdf, UsdGeom, Vt = (require(f"pxr.{name}", extra="twin") for name in ("Gf", "Sdf", "UsdGeom", "Vt"))
 COLOURS = {
     "supply": (0.1, 0.35, 0.8),
     "return": (0.8, 0.2, 0.15),
@@ -52,21 +52,16 @@ def set_value(prim: Any, name: str, kind: str, value: Any, *, uniform: bool = Fa
 
 def _curves(prim: Any, lines: pl.DataFrame, system: str) -> None:
     counts = lines["points"].list.len().to_numpy()
-    points = np.concatenate(lines["points"].to_list()).astype(np.float32)
+    points = Vt.Vec3fArray.FromNumpy(np.concatenate(lines["points"].to_list()).astype(np.float32))
     wide = lines["diameter"].to_numpy()
     set_value(prim, "type", "Token", "linear", uniform=True)
     set_value(prim, "curveVertexCounts", "IntArray", Vt.IntArray.FromNumpy(counts.astype(np.int32)))
-    set_value(prim, "points", "Point3fArray", Vt.Vec3fArray.FromNumpy(points))
+    set_value(prim, "points", "Point3fArray", points)
     widths = Vt.FloatArray.FromNumpy(np.repeat(wide, counts).astype(np.float32))
     set_value(prim, "widths", "FloatArray", widths).SetInfo("interpolation", "vertex")
-    half = wide.max() / 2
-    _extent(prim, points.min(axis=0) - half, points.max(axis=0) + half)
+    set_value(prim, "extent", "Float3Array", UsdGeom.Curves.ComputeExtent(points, widths))
     _colour(prim, colour(system))
     set_value(prim, "factory:row", "IntArray", lines["row"].fill_null(MAIN).to_list())
-
-
-def _extent(prim: Any, low: Any, high: Any) -> None:
-    set_value(prim, "extent", "Float3Array", [Gf.Vec3f(*map(float, low)), Gf.Vec3f(*map(float, high))])
 
 
 def _colour(prim: Any, shown: tuple[float, float, float]) -> None:
@@ -75,13 +70,16 @@ def _colour(prim: Any, shown: tuple[float, float, float]) -> None:
 
 
 def _floor(prim: Any, hall: Hall) -> None:
+    """Write the floor, about its middle."""
     length, breadth, _ = hall.extent
-    corners = [(0.0, 0.0), (length, 0.0), (length, breadth), (0.0, breadth)]
-    set_value(prim, "points", "Point3fArray", [Gf.Vec3f(x, y, 0.0) for x, y in corners])
+    x, y = length / 2, breadth / 2
+    set_value(prim, "xformOp:translate", "Double3", Gf.Vec3d(x, y, 0.0))
+    set_value(prim, "xformOpOrder", "TokenArray", ["xformOp:translate"], uniform=True)
+    set_value(prim, "points", "Point3fArray", [Gf.Vec3f(*at, 0.0) for at in ((-x, -y), (x, -y), (x, y), (-x, y))])
     set_value(prim, "faceVertexCounts", "IntArray", [4])
     set_value(prim, "faceVertexIndices", "IntArray", [0, 1, 2, 3])
     normals = set_value(prim, "normals", "Normal3fArray", [Gf.Vec3f(0.0, 0.0, 1.0)] * 4)
     normals.SetInfo("interpolation", "faceVarying")
     set_value(prim, "subdivisionScheme", "Token", "none", uniform=True)
-    _extent(prim, (0.0, 0.0, 0.0), (length, breadth, 0.0))
+    set_value(prim, "extent", "Float3Array", [Gf.Vec3f(-x, -y, 0.0), Gf.Vec3f(x, y, 0.0)])
     _colour(prim, (0.75, 0.76, 0.78))

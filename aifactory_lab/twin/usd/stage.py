@@ -141,7 +141,7 @@ def _prims(root: Any, key: str, things: pl.DataFrame, hall: Hall) -> None:
         _reference(prim, assets_of[thing["kind"]])
         set_value(prim, "xformOp:translate", "Double3", Gf.Vec3d(thing["x"], thing["y"], 0.0))
         set_value(prim, "xformOp:rotateZ", "Float", turn(thing["front"]))
-        set_value(prim, "xformOpOrder", "TokenArray", Vt.TokenArray(["xformOp:translate", "xformOp:rotateZ"]))
+        set_value(prim, "xformOpOrder", "TokenArray", ["xformOp:translate", "xformOp:rotateZ"], uniform=True)
         for name in (key, *(name for name in COLUMNS if name in thing)):
             set_value(prim, f"{PREFIX}{name}", "String" if name == "kind" else "Int64", thing[name])
 
