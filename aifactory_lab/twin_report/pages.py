@@ -87,11 +87,9 @@ def _others(front: pl.DataFrame, outcome: Outcome) -> Section:
 
 
 def _day(day: "Day") -> Section:
-    from aifactory_lab.figures import operations
-
     told = [days.totals(day), *([days.incidents(day)] if day.incidents.height else [])]
     words = ["A day of traffic, request by request, and what went wrong in it.", *day.notes]
-    return Section("A day", words, told, [operations.timeline(day)], wide=True)
+    return Section("A day", words, told, [figures.operations.timeline(day)], wide=True)
 
 
 def _figures(outcome: Outcome) -> Section:

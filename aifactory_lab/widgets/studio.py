@@ -55,8 +55,6 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
     ----------
     outcome
         The last good design.
-    day
-        The day that this design went through; None when none was run since it changed.
 
     Raises
     ------
@@ -67,13 +65,12 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def __init__(self, **given: Any) -> None:
         self._pending = False
         self._plant: Plant | None = None
-        self.day: Day | None = None
         self.form = DesignForm(**given)
         self.outcome = self._evaluated()
         self.message = ipw.HTML()
         self.hall = HallView(halls.layout(self.outcome.plant), title="Hall", height=430)
         self.views = studioviews.Views(self.hall, picked=self.take)
-        self.days = DayPanel(ask=self._asked, seen=self._on_hour)
+        self.days = DayPanel(ask=self._asked, seen=self._on_hour, hall=self.hall)
         self.views.add("A day", self.days)
         self.form.changed = self._on_change
         self.files = self._files()
@@ -89,7 +86,7 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         except FactoryError as error:
             self.message.value = warned(error)
             return None
-        self.day = None
+        self.days.forget()
         self.message.value = ""
         self._show()
         return self.outcome
@@ -103,6 +100,11 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         rate = row["tokens_per_second_per_gpu"] * self.form.plant().gpus / row["osl"]
         self.form.changed = changed
         self.form.fill(requests_per_second=rate)
+
+    @property
+    def day(self) -> "Day | None":
+        """The day that this design went through; None where none was run."""
+        return self.days.day
 
     def close(self) -> None:
         """Let go of everything on the page."""
@@ -147,9 +149,6 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _on_hour(self, day: "Day", hours: float) -> None:
         """Show the hall at an hour of a day."""
-        if day.plant != self.hall.hall.plant:
-            self.hall.update(hall=halls.layout(day.plant))
-        self.day = day
         told = day.incidents.filter(pl.col("begins_hours").le(hours) & pl.col("ends_hours").gt(hours))["what"].to_list()
         self.hall.update(day.racks(hours), incidents=told, moment=f"{int(hours):02d}:{int(60 * hours) % 60:02d}")
 

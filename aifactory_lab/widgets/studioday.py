@@ -3,7 +3,7 @@
 The day runs in a thread of its own, so that the page answers meanwhile. What happens in it is `twin.operations`'s to
 say, how it is drawn `figures.operations`'s.
 
->>> panel = DayPanel(ask=tuple, seen=print)
+>>> panel = DayPanel(ask=tuple, seen=print, hall=ipw.HTML())
 >>> panel.rows[0].incident() is None
 True
 >>> panel.close()
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
-from aifactory_lab import twin_report
+from aifactory_lab import figures, twin_report
 from aifactory_lab.errors import FactoryError
 from aifactory_lab.report import TextTable
 from aifactory_lab.twin.climate import Climate
@@ -34,6 +34,8 @@ MOST_INCIDENTS = 6
 MOMENTS = 4  # of an hour, at which the hall can be seen
 SHAPES = {"an office day": "office", "the same all day": "flat"}
 SHARES = {"every replica": 1.0, "1 in 4": 0.25, "1 in 10": 0.1, "1 in 100": 0.01}
+COLUMNS = "repeat(auto-fit, minmax(min(100%, 430px), 1fr))"
+PAIR = ipw.Layout(display="grid", grid_template_columns=COLUMNS, grid_gap="4px 14px", align_items="flex-start")
 ROW = ipw.Layout(flex_flow="row wrap", align_items="center")
 
 
@@ -85,14 +87,16 @@ class DayPanel(ipw.VBox):  # type: ignore[misc]
         Returns the plant, the service with its rate, and the weather to run.
     seen
         Called with the day and the hour at which its hall is to be shown.
+    hall
+        Where it is shown.
 
     Attributes
     ----------
     day
-        The day that ran last, None before.
+        The day that this design went through; None before one was run.
     """
 
-    def __init__(self, ask: Ask, seen: "Callable[[Day, float], None]") -> None:
+    def __init__(self, ask: Ask, seen: "Callable[[Day, float], None]", hall: ipw.Widget) -> None:
         self._ask, self._seen = ask, seen
         self.day: Day | None = None
         self._thread: threading.Thread | None = None
@@ -101,12 +105,15 @@ class DayPanel(ipw.VBox):  # type: ignore[misc]
         self.share = ipw.Dropdown(description="simulate", options=SHARES, value=0.1, layout=ipw.Layout(width="230px"))
         self.more = ipw.Button(description="Another incident", icon="plus")
         self.run_button = ipw.Button(description="Run the day", icon="play", button_style="primary")
-        self.message, self.plot, self.totals = ipw.HTML(), Plot(), ipw.HTML()
+        self.message, self.plot, self.totals, self.effects = ipw.HTML(), Plot(), ipw.HTML(), ipw.HTML()
+        self._design = 0  # counts the designs, so that a day knows whether its own is still there
         self.hour = ipw.IntSlider(0, 0, 24 * MOMENTS - 1, readout=False, description="hall at", continuous_update=True)
         self.clock, self.play = ipw.HTML(), ipw.Play(interval=400, min=0, max=24 * MOMENTS - 1)
         ipw.jslink((self.play, "value"), (self.hour, "value"))
         self._incidents, self._result = ipw.VBox(self.rows), ipw.VBox(layout=ipw.Layout(display="none"))
-        self._result.children = (ipw.HBox([self.play, self.hour, self.clock], layout=ROW), self.plot, self.totals)
+        seen_at = ipw.HBox([self.play, self.hour, self.clock], layout=ROW)
+        beside = ipw.Box([hall, self.totals], layout=PAIR)
+        self._result.children = (self.plot, self.effects, seen_at, beside)
         self.more.on_click(lambda _: self.another())
         self.run_button.on_click(lambda _: self.run())
         self.hour.observe(self._on_hour, "value")
@@ -131,9 +138,15 @@ class DayPanel(ipw.VBox):  # type: ignore[misc]
             return
         self.message.value = said("the day is run …", "plain")
         self.run_button.disabled = True
-        what = {"incidents": incidents, "shape": self.shape.value, "share": self.share.value}
+        what = {"incidents": incidents, "shape": self.shape.value, "share": self.share.value, "design": self._design}
         self._thread = threading.Thread(target=self._run, args=(*self._ask(), what), name="aifactory-day", daemon=True)
         self._thread.start()
+
+    def forget(self) -> None:
+        """Let go of the day, since the design is another now."""
+        self._design += 1
+        self.day = None
+        self._result.layout.display = "none"
 
     def join(self, seconds: float | None = None) -> None:
         """Wait until the day has run."""
@@ -150,10 +163,10 @@ class DayPanel(ipw.VBox):  # type: ignore[misc]
             came = traffic.day(service.requests_per_second or 0.0, **asked)
             how: dict[str, Any] = {"climate": climate, "incidents": what["incidents"]}
             if what["share"] == 1:
-                self._show(operate(plant, service, came, **how))
+                self._show(operate(plant, service, came, **how), what["design"])
             else:
                 found = sampling.operate(plant, service, came, share=what["share"], **how)
-                self._show(found.day, [twin_report.sampled(found)])
+                self._show(found.day, what["design"], [twin_report.sampled(found)])
         except FactoryError as error:
             self.message.value = warned(error)
         except BaseException:
@@ -162,13 +175,14 @@ class DayPanel(ipw.VBox):  # type: ignore[misc]
         finally:
             self.run_button.disabled = False
 
-    def _show(self, day: "Day", more: Sequence[TextTable] = ()) -> None:
-        from aifactory_lab.figures import operations
-
+    def _show(self, day: "Day", design: int, more: Sequence[TextTable] = ()) -> None:
+        if design != self._design:
+            self.message.value = said("the design was changed while its day was run: run it again", "plain")
+            return
         self.day = day
-        self.plot.show(operations.timeline(day))
-        told = [*more, *([twin_report.incidents(day)] if day.incidents.height else []), twin_report.totals(day)]
-        self.totals.value = "".join(map(studiotiles.table, told))
+        self.plot.show(figures.operations.timeline(day))
+        self.effects.value = studiotiles.table(twin_report.incidents(day)) if day.incidents.height else ""
+        self.totals.value = "".join(map(studiotiles.table, [*more, twin_report.totals(day)]))
         self._result.layout.display = None
         self.message.value = ""
         self._on_hour()

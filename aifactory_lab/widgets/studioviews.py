@@ -24,10 +24,9 @@ from aifactory_lab.twin.outcome import Outcome
 from aifactory_lab.widgets import studiotiles
 from aifactory_lab.widgets.hall import HallView
 from aifactory_lab.widgets.spoken import said
+from aifactory_lab.widgets.studioday import PAIR
 from aifactory_lab.widgets.studioplot import Plot
 
-COLUMNS = "repeat(auto-fit, minmax(min(100%, 430px), 1fr))"
-PAIR = ipw.Layout(display="grid", grid_template_columns=COLUMNS, grid_gap="4px 14px", align_items="flex-start")
 COLUMN = ipw.Layout(min_width="0")
 KEPT = 6  # sweeps that are remembered
 

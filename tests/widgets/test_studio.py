@@ -156,3 +156,63 @@ def test_files_hold_what_is_shown(studio):
     with zipfile.ZipFile(io.BytesIO(studio.files[2].make())) as archive:
         assert archive.testzip() is None
         assert any(name.endswith((".usd", ".usda", ".usdc")) for name in archive.namelist())
+
+
+def test_an_incident_asks_only_what_its_kind_needs(studio):
+    row = studio.days.rows[0]
+    assert row.incident() is None
+    row.kind.value = "grid"
+    assert row.megawatts in row.children
+    row.megawatts.value, row.at.value, row.lasting.value = 0.02, 1.5, 0.5
+    found = row.incident()
+    assert (found.kind, found.watts, found.at_hours, found.for_hours) == ("grid", 0.02e6, 1.5, 0.5)
+    row.kind.value = "heat"
+    assert row.kelvin in row.children
+    assert row.megawatts not in row.children
+    for _ in range(5):
+        studio.days.more.click()
+    assert len(studio.days.rows) == 6
+    assert studio.days.more.disabled
+
+
+def test_a_day_is_run_with_its_incident_and_the_hall_shows_any_hour_of_it(studio):
+    fields(studio, requests_per_second=1.0)
+    row = studio.days.rows[0]
+    row.kind.value, row.at.value, row.lasting.value = "node", 2.0, 1.0
+    studio.days.share.value = 1.0
+    studio.days.run_button.click()
+    studio.days.join(200)
+    assert "node lost (0)" in studio.days.effects.value
+    assert "requests that came" in studio.days.totals.value
+    assert "scatter" in studio.days.plot.figure
+    assert not studio.days.run_button.disabled
+    studio.days.hour.value = 10
+    assert studio.days.clock.value == "02:30"
+    assert studio.hall.moment == "02:30"
+    assert studio.hall.incidents == ["node lost (0) from 02:00 for 1 h"]
+    assert studio.hall.values["state"].to_list() == ["degraded"]
+    assert studio.hall.values["gpus_up"].to_list() == [24]
+    assert pl.read_csv(io.BytesIO(studio.files[1].make()))["gpus_up"].min() == 24
+    assert "node lost (0)" in studio.files[0].make().decode()
+    fields(studio, requests_per_second=2.0)
+    assert studio.day is None, "the day was another design's"
+    assert studio.hall.incidents == []
+
+
+def test_a_day_whose_design_is_gone_is_not_shown_as_that_of_another(studio):
+    fields(studio, requests_per_second=0.2, gpus=8)
+    studio.days.run_button.click()
+    fields(studio, gpus=16)
+    studio.days.join(200)
+    assert studio.day is None
+    assert "run it again" in studio.days.message.value
+    assert studio.hall.hall.plant.gpus == 16
+
+
+def test_what_cannot_happen_to_this_plant_is_said_beside_the_button(studio):
+    row = studio.days.rows[0]
+    row.kind.value, row.count.value = "rack", 99
+    studio.days.run_button.click()
+    studio.days.join(60)
+    assert 'role="alert"' in studio.days.message.value
+    assert studio.days.day is None
