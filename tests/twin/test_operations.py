@@ -3,6 +3,7 @@ nothing.
 """
 
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from aifactory_lab.datasets import places as stored
 from aifactory_lab.errors import TwinError
 from aifactory_lab.serve.load import arrivals
-from aifactory_lab.twin import climate, operations, power
+from aifactory_lab.twin import climate, design, operations, power
 from aifactory_lab.twin import traces as traces_of
 from aifactory_lab.twin.activity import Activity
 from aifactory_lab.twin.operations import incidents as kinds
@@ -96,6 +97,25 @@ def test_gpus_draw_what_idle_ones_do_without_work_and_more_with_more():
     full = operate(HOT, SMALL, FLOOD, hours=0.1, threads=1).timeline[-1]
     assert full["gpu_activity"][0] > 0.9  # reading prompts is arithmetic all the time
     assert 0.9 * HOT.gpu.tdp_watts < full["gpu_watts"][0] / 16 <= HOT.gpu.tdp_watts
+
+
+@pytest.mark.parametrize("rate", [10.0, 100.0])
+@pytest.mark.parametrize(
+    ("plant", "tp"),
+    [(PLANT, 8), (replace(PLANT, gpu_cap_watts=250.0), 2), (Plant(gpus=72, chassis="gb200-nvl72"), 2)],
+    ids=["air", "capped", "liquid"],
+)  # fmt: skip
+def test_a_steady_hour_says_what_the_design_says(plant, tp, rate):
+    """Two ways to the same figures: requests one by one, and Little's law with a fixed point for the clock."""
+    service, air = Service(tp=tp, requests_per_second=rate), climate.steady(25)
+    found = design.evaluate(plant, service, climate=air)
+    same = traffic.steady(rate, lengths=Trace.of([0.0], int(service.isl), int(service.osl)))
+    told = operate(plant, service, same, climate=air, hours=0.25, threads=1).timeline[5:]
+    assert told["tokens_per_second"].mean() == pytest.approx(found.tokens_per_second, rel=0.02)
+    assert told["itl_p50"].mean() == pytest.approx(found.tpot, rel=0.04)
+    assert told["clock"].mean() == pytest.approx(found.clock, rel=0.02)
+    assert told["gpu_activity"].mean() == pytest.approx(float(found.activity.total), rel=0.05)
+    assert told["site_watts"].mean() == pytest.approx(found.watts, rel=0.01)
 
 
 def test_more_power_never_gives_fewer_tokens():

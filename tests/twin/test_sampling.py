@@ -58,6 +58,18 @@ def test_a_sample_says_what_the_whole_says_and_counts_what_it_drew():
     assert racks["state"].to_list() == ["down", "degraded", "up"]
 
 
+def test_a_sample_of_all_is_the_whole():
+    came = traffic.steady(300.0)
+    whole = operations.operate(PLANT, SERVICE, came, incidents=HIT, seed=5, **SHORT)
+    found = sampling.operate(PLANT, SERVICE, came, share=1.0, incidents=HIT, seed=5, **SHORT)
+    for name in ("asked", "served", "rejected", "queued", "resent", "ttft_p99", "good"):
+        assert found.day.timeline[name].to_list() == whole.timeline[name].to_list()
+    for name in ("tokens_per_second", "site_watts", "gpu_celsius"):
+        assert found.day.timeline[name].to_list() == pytest.approx(whole.timeline[name].to_list(), rel=1e-9)
+    racks = [day.racks(0.05).drop("rack", "state").to_numpy() for day in (found.day, whole)]
+    assert racks[0] == pytest.approx(racks[1], rel=1e-6)
+
+
 def test_more_replicas_say_it_closer():
     came = traffic.steady(500.0)
     widths = []

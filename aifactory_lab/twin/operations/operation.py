@@ -27,9 +27,10 @@ from aifactory_lab.twin.activity import Activity, activity
 from aifactory_lab.twin.climate import Climate
 from aifactory_lab.twin.operations import incidents as kinds
 from aifactory_lab.twin.operations.balance import Balance, Demand
-from aifactory_lab.twin.operations.day import Day, Record
+from aifactory_lab.twin.operations.day import Day
 from aifactory_lab.twin.operations.incidents import Incident
 from aifactory_lab.twin.operations.places import Places
+from aifactory_lab.twin.operations.record import Record
 from aifactory_lab.twin.operations.router import Router, Served
 from aifactory_lab.twin.operations.tenant import Tenant
 from aifactory_lab.twin.operations.traffic import Traffic

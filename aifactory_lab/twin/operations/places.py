@@ -109,7 +109,9 @@ class Places:
         Where not all are simulated, each has the mean of its stratum.
         """
         if len(self) == self.count:
-            return np.where(up, values, 0.0)
+            found = np.zeros(self.count)
+            found[self.number] = np.where(up, values, 0.0)  # they may stand in the order of their strata
+            return found
         groups = int(self.strata.max()) + 1
         total, many = (np.bincount(self.stratum, one, groups) for one in (np.where(up, values, 0.0), up))
         return np.asarray((total / np.maximum(many, 1))[self.strata], np.float64)

@@ -96,7 +96,7 @@ class Router:
         self.up = np.ones(len(places), np.bool_)
         self.turn = 0
         self.due: Reals | None = None
-        workers = threads or os.cpu_count() or 1
+        workers = threads or len(os.sched_getaffinity(0))
         self.blocks = _blocks(places.stratum, workers)
         self.workers = ThreadPoolExecutor(workers) if len(self.blocks) > 1 else None
 
