@@ -25,10 +25,14 @@ WORDS = {
 }
 FAINT = "rgba(128,134,145,0.28)"
 BAR = 18  # pixels
+ROOM = 104  # pixels above: on a narrow page the legend takes two lines
+RATIOS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 
 
 def forecast(compared: pl.DataFrame, *, of: str = "tpot", height: int = 400) -> go.Figure:
     """Draw a figure of steady loads against their concurrency: forecast with its band as lines, measurements as points.
+
+    A line is of one length of prompts and answers, in tokens.
 
     Parameters
     ----------
@@ -44,20 +48,20 @@ def forecast(compared: pl.DataFrame, *, of: str = "tpot", height: int = 400) -> 
     figure = go.Figure()
     groups = table.group_by("isl", "osl", maintain_order=True)
     for number, ((isl, osl), part) in enumerate(groups):
-        colour, name = COLOURS[number % len(COLOURS)], f"{isl:.0f} → {osl:.0f} tokens"
+        colour, name = COLOURS[number % len(COLOURS)], f"{isl:.0f} → {osl:.0f}"
         _lines(figure, part, colour, name, factor)
         _points(figure, part, colour, factor)
     new = table.filter(~pl.col("fitted"))
     told = new if len(new) else table
     seen = "on loads never seen" if len(new) else "on the loads that were fitted on"
     title = f"{what.capitalize()}: {_mean(told['error'])} off {seen}"
-    for symbol, name in (("circle", "measured, fitted on"), ("circle-open", "measured, never seen")):
-        marker = {"color": PLAIN, "size": 9, "symbol": symbol, "line": {"width": 2}}
-        figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker)
     levels = sorted(set(table["concurrency"].to_list()))
     figure.update_xaxes(type="log", tickvals=levels, ticktext=[f"{one:g}" for one in levels])
     figure.update_yaxes(type="log")
-    return theme.layout(figure, title, x="requests at once", y=unit, height=height)
+    figure = theme.layout(
+        figure, title, x="requests at once (full: fitted on, open: never seen)", y=unit, height=height
+    )
+    return figure.update_layout(margin_t=ROOM)
 
 
 def ratios(compared: pl.DataFrame, *, title: str = "", height: int | None = None) -> go.Figure:
@@ -88,7 +92,8 @@ def ratios(compared: pl.DataFrame, *, title: str = "", height: int | None = None
     kept = sum(one is not False for one in known["within"])
     words = title or f"Measured beside forecast: {kept} of {len(known)} in the band"
     figure = theme.layout(figure, words, x="measured ÷ forecast", height=height or 140 + BAR * len(names))
-    return figure.update_yaxes(autorange="reversed").update_xaxes(type="log")
+    figure.update_xaxes(type="log", tickvals=RATIOS, ticktext=[f"{one:g}" for one in RATIOS])
+    return figure.update_yaxes(autorange="reversed").update_layout(margin_t=ROOM)
 
 
 def arrivals(replay: Replay, report: TokenReport, *, height: int = 360) -> go.Figure:
@@ -108,7 +113,7 @@ def arrivals(replay: Replay, report: TokenReport, *, height: int = 360) -> go.Fi
     median = replay.figures.filter(pl.col("figure") == "ttft_p50").row(0, named=True)
     figure.add_vrect(x0=1e3 * median["low"], x1=1e3 * median["high"], fillcolor=FAINT, line_width=0)
     figure.update_xaxes(type="log")
-    title = f"Arrivals simulated: {replay.served.trace.note or 'a trace'} (grey: band of the median)"
+    title = f"{replay.served.trace.note or 'Arrivals'}: first tokens (grey: band of the median)"
     return theme.layout(figure, title, x="milliseconds to the first token", y="% of requests within", height=height)
 
 

@@ -311,6 +311,19 @@ def test_a_device_whose_power_drifts_is_followed():
     assert told["error_renewed"].mean() < told["error_kept"].mean()
 
 
+def test_a_gpu_that_throttles_is_followed_although_it_never_idles_meanwhile():
+    """In the recording gpu 5 is too warm while it trains: always busy, so only the slope can be new."""
+    samples, _ = mirror.watts.samples(telemetry.Recording.open(datasets.recording("eight_gpus")))
+    warm = samples.filter(pl.col("entity").str.ends_with("gpu 5"))
+    told = mirror.follow(warm, every=15, first=4, memory=2)
+    throttled = told.filter(pl.col("window").is_between(6, 8))
+    assert throttled["renewed"].all()
+    assert throttled["error_renewed"].max() < 0.5 * throttled["error_kept"].min()
+    idle = pl.DataFrame({"time": np.arange(30.0), "entity": "gpu 5", "activity": 0.0, "watts": 70.0})
+    with pytest.raises(TwinError, match="0 readings at work"):
+        mirror.watts.renew(idle, mirror.watts.fit(samples))
+
+
 def test_fitted_watts_replace_a_data_sheet_s():
     readings = pl.DataFrame({"time": np.arange(60.0), "entity": "gpu 0", "activity": np.arange(60) % 4 / 3})
     found = mirror.watts.fit(readings.with_columns(watts=90 + 400 * pl.col("activity")))

@@ -52,8 +52,8 @@ def follow(
     -------
     frame
         A row for each window after the first ones: ``window``, ``at`` (its time), ``error_kept`` and ``error_renewed``
-        (mean absolute relative error of its figures), ``renewed`` (False where the last windows were too much alike to
-        fit, so that the fit before was kept).
+        (mean absolute relative error of its figures), ``renewed`` (False where the last windows said too little, so
+        that the fit before was kept).
 
     Raises
     ------
@@ -72,10 +72,11 @@ def follow(
 
 
 class _Kind(NamedTuple):
-    """How windows of one kind are joined, fitted, judged and placed in time."""
+    """How windows of one kind are joined, fitted, fitted again, judged and placed in time."""
 
     join: Callable[[Sequence[Any]], Any]
     fit: Callable[[Any], Any]
+    renew: Callable[[Any, Any], Any]
     error: Callable[[Any, Any], float]
     time: Callable[[Any], pl.Series]
 
@@ -89,7 +90,7 @@ def _followed(parts: Sequence[Any], first: int, memory: int, kind: _Kind) -> pl.
     for number in range(first, len(parts)):
         fresh = True
         try:
-            renewed = kind.fit(kind.join(parts[max(0, number - memory) : number]))
+            renewed = kind.renew(kind.join(parts[max(0, number - memory) : number]), renewed)
         except TwinError:
             fresh = False
         one = parts[number]
@@ -115,6 +116,6 @@ def _power_error(fitted: watts.Watts, window: pl.DataFrame) -> float:
     return float(np.abs(fitted.predict(window)["error"].to_numpy()).mean())
 
 
-_OF_LOADS = _Kind(_loads, fit, _load_error, lambda window: window.cells["at"])
+_OF_LOADS = _Kind(_loads, fit, lambda loads, _before: fit(loads), _load_error, lambda window: window.cells["at"])
 _SHARED_LOADS = _OF_LOADS._replace(error=partial(_load_error, shared=True))
-_OF_POWER = _Kind(pl.concat, watts.fit, _power_error, lambda window: window["time"])
+_OF_POWER = _Kind(pl.concat, watts.fit, watts.renew, _power_error, lambda window: window["time"])

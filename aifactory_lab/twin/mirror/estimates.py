@@ -24,7 +24,13 @@ AT_A_BOUND = 1e-6
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and the interval around it; both ends are NaN where the measurements cannot say, as at a bound."""
+    """A value and the interval around it; both ends are NaN where the measurements cannot say, as at a bound.
+
+    Examples
+    --------
+    >>> print(Estimate(0.01234567, 0.011, 0.0139))
+    0.01235 (0.011 to 0.0139)
+    """
 
     value: float
     low: float

@@ -116,7 +116,7 @@ def of_this_machine(
     concurrencies: Sequence[int] = LEVELS,
     lengths: Sequence[int] = LENGTHS,
     answer: int = ANSWER,
-    seconds: float = 1.0,
+    seconds: float = 0.8,
     passes: int = 2,
     say: Say | None = print,
 ) -> Mirror:

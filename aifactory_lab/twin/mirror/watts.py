@@ -28,6 +28,7 @@ from aifactory_lab.twin.parts import Gpu
 ACTIVITIES = ("sm_active", "busy")  # best first
 FEWEST = 20
 APART = 0.2  # activities must differ by so much, or idle and slope cannot be told apart
+WIDE = 0.5  # and by so much for a fit that replaces one which saw more
 DRAWN = ["time", "entity", "activity", "watts"]
 
 
@@ -123,6 +124,26 @@ def fit(readings: pl.DataFrame | Seen, *, note: str = "") -> Watts:
     return Watts(idle, full, (float(low), float(high)), words)
 
 
+def renew(readings: pl.DataFrame, before: Watts) -> Watts:
+    """Return a fit to newer readings; where their activity is too much alike for both figures, only the slope is new.
+
+    Raises
+    ------
+    TwinError
+        If the readings are too few, or all idle.
+    """
+    _check_count(readings)
+    if _span(readings)[1] - _span(readings)[0] >= WIDE:
+        return fit(readings, note=before.note.partition(";")[0])
+    working, idle = readings.filter(pl.col("activity") >= APART), before.idle_watts.value
+    if len(working) < FEWEST:
+        msg = f"{len(working)} readings at work (activity of {APART:.0%} or more) are too few: a fit needs {FEWEST}"
+        raise TwinError(msg, mend="larger windows")
+    full = idle + (working["watts"] - idle) / working["activity"]
+    low, middle, high = (float(full.quantile(share) or 0.0) for share in (0.1, 0.5, 0.9))
+    return replace(before, full_watts=Estimate(middle, low, high))
+
+
 def windows(samples: pl.DataFrame, seconds: float) -> Iterator[pl.DataFrame]:
     """Yield samples in windows of so many seconds."""
     since = samples["time"].min()
@@ -140,11 +161,20 @@ def busy(history: History, start: float, stop: float) -> float | None:
     return float(found.mean() / 100) if len(found) else None
 
 
-def _check(readings: pl.DataFrame) -> None:
+def _check_count(readings: pl.DataFrame) -> None:
     if len(readings) < FEWEST:
         msg = f"{len(readings)} readings of power are too few: a fit needs {FEWEST}"
         raise TwinError(msg, mend="record for longer")
-    low, high = readings["activity"].quantile(0.05), readings["activity"].quantile(0.95)
-    if low is None or high is None or high - low < APART:
+
+
+def _span(readings: pl.DataFrame) -> tuple[float, float]:
+    """Return between what the activity lay, but for a twentieth at each end."""
+    return tuple(float(readings["activity"].quantile(share) or 0.0) for share in (0.05, 0.95))  # type: ignore[return-value]
+
+
+def _check(readings: pl.DataFrame) -> None:
+    _check_count(readings)
+    low, high = _span(readings)
+    if high - low < APART:
         msg = f"activity lay between {low:.0%} and {high:.0%}: idle power and slope cannot be told apart"
         raise TwinError(msg, mend="record the machine idle and at work")
