@@ -81,21 +81,7 @@ def cdu(plant: Plant) -> Equipment:
     part, shape = plant.cdu_part, size("cdu")
     pipes = list(_cdu_pipes(plant, shape.height))
     feed = electrical("power", (0.0, -0.4, shape.height), UP, watts=part.pump_watts, hardwired=True)
-    moved = Figure(part.capacity_watts / 1e3, "kW", _source(part, "capacity_watts"))
-    litres = 6e4 * flow(part.capacity_watts, part.rise_kelvin)
-    warm, cold = plant.water_celsius + KELVIN, plant.water_celsius + part.approach_kelvin + KELVIN
-    spec = dict.fromkeys(("nominalCoolingCapacity", "maximumCoolingCapacity", "totalHeatDissipated"), moved)
-    spec |= {
-        "coolingType": Figure("Water"),
-        "mountStyle": Figure("In Row", "", "as the hall is laid out"),
-        "nominalFlow": Figure(litres / 6e4, "m³/s", "rise of the catalogue"),
-        "referenceTechnologyCoolantFlowRate": Figure(litres, "L/min", "rise of the catalogue"),
-        "referenceFacilityCoolantTemperature": Figure(warm, "K", "the plant's water"),
-        "referenceSecondaryCoolantTemperature": Figure(cold, "K", "the plant's water and the CDU's approach"),
-        "workingFluidPumps": Figure(assumed("water", "fluid"), "", "assumption"),
-        "ratedMaxPower": Figure(part.pump_watts / 1e3, "kW", _source(part, "pump_watts")),
-    }
-    spec |= _supply(feed, "nominalVoltage", "current", "frequency", "powerRating", "powerFactor")
+    spec = _cdu_spec(plant) | _supply(feed, "nominalVoltage", "current", "frequency", "powerRating", "powerFactor")
     spec |= {_piping(pipe): Figure(1000 * pipe.values["portDiameter"], "mm", "water at 2 m/s") for pipe in pipes}
     front = [("Panel", ORANGE, 0.2, shape.height - 0.4)]
     about = {"kilograms": assumed("mass", "cdu"), "qcode": assumed("wikidata", "cooler")}
@@ -157,6 +143,26 @@ def _heat(plant: Plant) -> dict[str, Figure]:
         water = (inlet, litres, 60 * litres)
         found["requiredLiquidFlowRate"] = Figure((water,), "°C, L/s, L/min", "at the CDU's rise")
     return found
+
+
+def _cdu_spec(plant: Plant) -> dict[str, Figure]:
+    part = plant.cdu_part
+    moved = Figure(part.capacity_watts / 1e3, "kW", _source(part, "capacity_watts"))
+    water = flow(part.capacity_watts, part.rise_kelvin)
+    warm = plant.water_celsius + KELVIN
+    same = dict.fromkeys(("nominalCoolingCapacity", "maximumCoolingCapacity", "totalHeatDissipated"), moved)
+    return same | {
+        "coolingType": Figure("Water"),
+        "mountStyle": Figure("In Row", "", "as the hall is laid out"),
+        "nominalFlow": Figure(water, "m³/s", "rise of the catalogue"),
+        "referenceTechnologyCoolantFlowRate": Figure(6e4 * water, "L/min", "rise of the catalogue"),
+        "referenceFacilityCoolantTemperature": Figure(warm, "K", "the plant's water"),
+        "referenceSecondaryCoolantTemperature": Figure(
+            warm + part.approach_kelvin, "K", "the plant's water and the CDU's approach"
+        ),
+        "workingFluidPumps": Figure(assumed("water", "fluid"), "", "assumption"),
+        "ratedMaxPower": Figure(part.pump_watts / 1e3, "kW", _source(part, "pump_watts")),
+    }
 
 
 def _rack_ports(plant: Plant, shape: Size) -> Iterator[Port]:
