@@ -21,6 +21,7 @@ from aifactory_lab.laws.law import Law
 
 Numbers = Sequence[float] | pl.Series
 STEPS = 60  # points of a curve
+WIDTH = (8, 30)  # times smaller, and larger, than the optimum
 APART = 1.25  # a run belongs to an iso-FLOP curve if its operations are no further off than this factor
 DASHES = {"best": "solid", "vote": "dot"}
 WAYS = {"best": "checked by a verifier", "vote": "the most frequent"}
@@ -30,6 +31,7 @@ TASKS = {
     "vote": "vote of several",
     "best": "best of several, checked",
 }
+LEGEND_PIXELS = 150
 BAND = 0.16  # opacity of an interval
 
 
@@ -69,8 +71,8 @@ def fitted(fit: Fit, held_out: pl.DataFrame | None = None, *, title: str = "Loss
         )
     if held_out is not None:
         _forecasts(figure, fit, held_out)
-    figure.update_xaxes(type="log", tickformat="~s")
-    return theme.layout(figure, title, x="tokens", y="nats per token of held-out text", height=400)
+    theme.layout(figure, title, x="tokens", y="nats per token of held-out text", height=440)
+    return _counts(_below(figure))
 
 
 def _forecasts(figure: go.Figure, fit: Fit, held_out: pl.DataFrame) -> None:
@@ -98,7 +100,7 @@ def isoflop(law: Law, budgets: Sequence[float], runs: pl.DataFrame | None = None
     for number, budget in enumerate(budgets):
         colour, name = COLOURS[number % len(COLOURS)], f"{budget:.2g} FLOP"
         best = law.optimum(budget)
-        size = np.geomspace(best.parameters / 20, best.parameters * 20, STEPS)
+        size = np.geomspace(best.parameters / WIDTH[0], best.parameters * WIDTH[1], STEPS)
         figure.add_scatter(
             x=size, y=law.along(budget, size), mode="lines", line={"color": colour}, name=name, legendgroup=name
         )
@@ -118,9 +120,9 @@ def isoflop(law: Law, budgets: Sequence[float], runs: pl.DataFrame | None = None
     marker = {"color": PLAIN, "size": 9, "symbol": "x"}
     line = {"color": PLAIN, "dash": "dash", "width": 1}
     figure.add_scatter(x=best.parameters, y=best.loss, mode="lines+markers", marker=marker, line=line, name="optimum")
-    figure.update_xaxes(type="log", tickformat="~s")
     title = "The same arithmetic, spent on more parameters or on more tokens"
-    return theme.layout(figure, title, x="parameters", y="nats per token", height=400)
+    theme.layout(figure, title, x="parameters", y="nats per token", height=420)
+    return _counts(_below(figure))
 
 
 def post_training(curve: pl.DataFrame) -> go.Figure:
@@ -158,8 +160,8 @@ def post_training(curve: pl.DataFrame) -> go.Figure:
     dotted = {"color": PLAIN, "dash": "dot", "width": 1}
     for row, column in enumerate(("best", "old_bits_per_byte"), 1):
         figure.add_hline(base[column][0], line=dotted, annotation_text="base", row=row, col=1)
-    theme.layout(figure, "What post-training won and what it forgot", height=460)
-    figure.update_xaxes(type="log", exponentformat="power")
+    _below(theme.layout(figure, "What post-training won and what it forgot", height=520))
+    figure.update_xaxes(type="log", exponentformat="power", dtick="D2")
     figure.update_xaxes(title_text="FLOP after pre-training", row=2, col=1)
     figure.update_yaxes(title_text="share right", tickformat=".0%", row=1, col=1)
     return figure.update_yaxes(title_text="bits per byte", row=2, col=1)
@@ -185,8 +187,9 @@ def answers(curves: pl.DataFrame, *, form: str = "expression") -> go.Figure:
         label = f"{who}, {WAYS.get(str(way), way)}"
         figure.add_scatter(x=one["tokens"].to_list(), y=one["accuracy"].to_list(), line=line, name=label, text=one["k"])
     figure.update_traces(hovertemplate="%{text} answers: %{y:.1%}", selector={"mode": None})
-    theme.layout(figure, "What more answers bring", x="tokens written for a question", y="share right", height=400)
-    figure.update_xaxes(type="log", tickformat="~s")
+    title = f"What more answers bring: {form}s"
+    theme.layout(figure, title, x="tokens written for a question", y="share right", height=440)
+    _counts(_below(figure))
     return figure.update_yaxes(tickformat=".0%", range=[0, 1])
 
 
@@ -224,13 +227,23 @@ def three(fit: Fit, tuned: pl.DataFrame, curves: pl.DataFrame, *, flops_per_toke
         x = (one["tokens"] * flops_per_token).to_list()
         name = f"{'tuned model' if who == last else 'guesses'}, best of k, checked"
         figure.add_scatter(x=x, y=one["accuracy"].to_list(), line={"color": colour}, name=name, row=3, col=1)
-    theme.layout(figure, "Three scaling laws on one axis", height=620)
-    figure.update_layout(margin_t=110)
+    _below(theme.layout(figure, "Three scaling laws on one axis", height=680)).update_layout(margin_t=70)
     figure.update_annotations(font_size=13)
-    figure.update_xaxes(type="log", exponentformat="power", showticklabels=True)
+    figure.update_xaxes(type="log", exponentformat="power", dtick=1, showticklabels=True)
     figure.update_xaxes(title_text="FLOP (a training's; a question's in the last)", row=3, col=1)
     figure.update_yaxes(tickformat=".0%", row=2, col=1)
     return figure.update_yaxes(tickformat=".0%", row=3, col=1)
+
+
+def _below(figure: go.Figure) -> go.Figure:
+    """Put the legend below: its rows are many, and on a narrow page more."""
+    legend = {"y": 0.0, "yref": "container", "yanchor": "bottom"}
+    return figure.update_layout(legend=legend, margin={"t": 50, "b": LEGEND_PIXELS})
+
+
+def _counts(figure: go.Figure) -> go.Figure:
+    """Give a figure an axis of counts, labelled at 1, 2 and 5."""
+    return figure.update_xaxes(type="log", tickformat="~s", dtick="D2")
 
 
 def _band(figure: go.Figure, curve: pl.DataFrame, colour: str) -> None:
