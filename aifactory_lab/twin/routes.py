@@ -4,7 +4,7 @@ A header runs over each row, mains run along y beside each column of rows, and t
 level of its own, so lines cross without touching. How much must flow is asked of the plant; pressure is not known here.
 
 >>> round(diameter(1.35e6, rise_kelvin=10), 3)  # what one large CDU moves, in a pipe of so many metres
-0.143
+0.144
 """
 
 import math
@@ -26,8 +26,8 @@ PLACES = {
     ("technology", "return"): (2.80, 0.40),
     ("power", "power"): (3.05, -0.30),
     ("network", "network"): (3.30, 0.0),
-    ("facility", "supply"): (3.60, 0.15),
-    ("facility", "return"): (3.90, 0.40),
+    ("facility", "supply"): (3.60, -0.12),
+    ("facility", "return"): (3.90, 0.27),
 }
 SCHEMA = {"system": pl.String, "loop": pl.String, "row": pl.Int64, "diameter": pl.Float64}
 POINTS = pl.List(pl.Array(pl.Float64, 3))

@@ -90,6 +90,29 @@ def check(box, thing):
     assert tuple(high) == pytest.approx((thing["x"] + halves[0], thing["y"] + halves[1], thing["height"]), abs=1e-5)
 
 
+@pytest.mark.parametrize("chassis", ["gb200-nvl72", "dgx-b200"])
+def test_what_hangs_from_the_lines_ends_in_the_machines_connections(chassis, tmp_path):
+    laid = hall.layout(Plant.about(300, chassis))
+    stage = Usd.Stage.Open(str(usd.export(laid, tmp_path / "hall")))
+    places, ends = UsdGeom.XformCache(), set()
+    for prim in Usd.PrimRange(stage.GetPrimAtPath("/Hall"), Usd.TraverseInstanceProxies()):
+        if prim.GetParent().GetName() == "ConnectionPoints":
+            at = places.GetLocalToWorldTransform(prim).ExtractTranslation()
+            ends.add((PIPED.get(prim.GetName(), prim.GetName()), *(round(part, 3) for part in at)))
+    hanging = laid.drops().filter(pl.col("kind") != "network")
+    for loop, system, points in hanging.select("loop", "system", "points").rows():
+        label = loop if loop == system else f"{loop}_{system}"
+        assert (label, *(round(part, 3) for part in points[0])) in ends
+    assert hanging.height == len({end for end in ends if not end[0].startswith("air")})
+
+
+PIPED = {
+    f"{short}_{way}": f"{loop}_{way}"
+    for short, loop in (("tcs", "technology"), ("fws", "facility"))
+    for way in ("supply", "return")
+}
+
+
 def test_points_of_an_instancer_stand_where_prims_would(made, tmp_path):
     stage = Usd.Stage.Open(str(usd.export(made, tmp_path / "hall", most=NONE_ITS_OWN)))
     bounds = UsdGeom.BBoxCache(Usd.TimeCode.Default(), ["default"])

@@ -19,8 +19,9 @@ from aifactory_lab.twin.parts import Node, Part
 from aifactory_lab.twin.plant import Plant
 from aifactory_lab.twin.power import idle_watts
 from aifactory_lab.twin.quantities import read
+from aifactory_lab.twin.routes import PLACES
 from aifactory_lab.twin.usd.equipment import Colour, Equipment, Figure, Front, make
-from aifactory_lab.twin.usd.ports import Port, air_flow, airflow, assumed, electrical, flow, network, thermal
+from aifactory_lab.twin.usd.ports import Port, Triple, air_flow, airflow, assumed, electrical, flow, network, thermal
 
 UP, FORTH, BACK = (0.0, 0.0, 0.0), (90.0, 0.0, 0.0), (-90.0, 0.0, 0.0)  # +z as it is, turned to -y, to +y
 UNIT = read("1 U", "metres")
@@ -79,8 +80,9 @@ def network_rack(plant: Plant) -> Equipment:
 def cdu(plant: Plant) -> Equipment:
     """Return a coolant distribution unit."""
     part, shape = plant.cdu_part, size("cdu")
-    pipes = list(_cdu_pipes(plant, shape.height))
-    feed = electrical("power", (0.0, -0.4, shape.height), UP, watts=part.pump_watts, hardwired=True)
+    pipes = list(_cdu_pipes(plant, shape))
+    at = _below("power", "power", shape, _shift(plant))
+    feed = electrical("power", at, UP, watts=part.pump_watts, hardwired=True)
     spec = _cdu_spec(plant) | _supply(feed, "nominalVoltage", "current", "frequency", "powerRating", "powerFactor")
     spec |= {_piping(pipe): Figure(1000 * pipe.values["portDiameter"], "mm", "water at 2 m/s") for pipe in pipes}
     front = [("Panel", ORANGE, 0.2, shape.height - 0.4)]
@@ -167,40 +169,51 @@ def _cdu_spec(plant: Plant) -> dict[str, Figure]:
 
 def _rack_ports(plant: Plant, shape: Size) -> Iterator[Port]:
     watts, liquid, top, back = _watts(plant), plant.part.liquid_share, shape.height, shape.depth / 2
-    yield electrical("power", (0.0, -0.3, top), UP, watts=watts, hardwired=False)
-    yield network("network", (0.0, 0.0, top), UP, bytes_s=plant.part.nic_bytes_s_per_gpu)
+    yield electrical("power", _below("power", "power", shape), UP, watts=watts, hardwired=False)
+    yield network("network", _below("network", "network", shape), UP, bytes_s=plant.part.nic_bytes_s_per_gpu)
     face = {"watts": watts * (1 - liquid), "width": shape.width, "height": top}
     yield airflow("air_intake", (0.0, -back, top / 2), FORTH, warm=False, **face)
     yield airflow("air_outflow", (0.0, back, top / 2), BACK, warm=True, **face)
     if liquid:
         rise, cold = plant.cdu_part.rise_kelvin, plant.water_celsius + plant.cdu_part.approach_kelvin
         water = {"watts": watts * liquid, "rise_kelvin": rise, "fluid": assumed("water", "fluid")}
-        yield thermal("tcs_supply", (0.0, 0.15, top), UP, celsius=cold, **water)
-        yield thermal("tcs_return", (0.0, 0.40, top), UP, celsius=cold + rise, **water)
+        yield thermal("tcs_supply", _below("technology", "supply", shape), UP, celsius=cold, **water)
+        yield thermal("tcs_return", _below("technology", "return", shape), UP, celsius=cold + rise, **water)
 
 
-def _cdu_pipes(plant: Plant, top: float) -> Iterator[Port]:
-    part, warm = plant.cdu_part, plant.water_celsius
-    sides: tuple[tuple[str, float, float, float, str], ...] = (
-        ("fws", -0.2, warm, plant.cooling.rise_kelvin, "facility_fluid"),
-        ("tcs", 0.2, warm + part.approach_kelvin, part.rise_kelvin, "fluid"),
+def _cdu_pipes(plant: Plant, shape: Size) -> Iterator[Port]:
+    part, warm, shift = plant.cdu_part, plant.water_celsius, _shift(plant)
+    sides: tuple[tuple[str, str, float, float, str], ...] = (
+        ("fws", "facility", warm, plant.cooling.rise_kelvin, "facility_fluid"),
+        ("tcs", "technology", warm + part.approach_kelvin, part.rise_kelvin, "fluid"),
     )
-    for loop, x, cold, rise, fluid in sides:
+    for short, loop, cold, rise, fluid in sides:
         water = {"watts": part.capacity_watts, "rise_kelvin": rise, "fluid": assumed("water", fluid)}
-        yield thermal(f"{loop}_supply", (x, 0.15, top), UP, celsius=cold, **water)
-        yield thermal(f"{loop}_return", (x, 0.40, top), UP, celsius=cold + rise, **water)
+        yield thermal(f"{short}_supply", _below(loop, "supply", shape, shift), UP, celsius=cold, **water)
+        yield thermal(f"{short}_return", _below(loop, "return", shape, shift), UP, celsius=cold + rise, **water)
+
+
+def _below(loop: str, system: str, shape: Size, shift: float = 0.0) -> Triple:
+    """Return the place on a machine's top that lies below its row's header, in the machine's own measure."""
+    return 0.0, PLACES[loop, system][1] - shift, shape.height
+
+
+def _shift(plant: Plant) -> float:
+    """Return how far a CDU's middle lies behind its row's, for fronts are in one line."""
+    return (size("cdu").depth - _shape(plant).depth) / 2
 
 
 def _fan_ports(plant: Plant, shape: Size) -> Iterator[Port]:
     watts, top, cooling = plant.air_unit_watts, shape.height, plant.cooling
     water = {"watts": watts, "rise_kelvin": cooling.rise_kelvin, "fluid": assumed("water", "facility_fluid")}
     cold = float(cooling.air_water_celsius)
-    yield thermal("fws_supply", (0.0, 0.15, top), UP, celsius=cold, **water)
-    yield thermal("fws_return", (0.0, 0.40, top), UP, celsius=cold + cooling.rise_kelvin, **water)
+    yield thermal("fws_supply", _below("facility", "supply", shape), UP, celsius=cold, **water)
+    yield thermal("fws_return", _below("facility", "return", shape), UP, celsius=cold + cooling.rise_kelvin, **water)
     face = {"watts": watts, "width": 0.9 * shape.width, "height": 0.4 * top}
     yield airflow("air_intake", (0.0, 0.0, top), UP, warm=True, **face)
     yield airflow("air_outflow", (0.0, -shape.depth / 2, 0.3 * top), FORTH, warm=False, **face)
-    yield electrical("power", (0.0, -0.3, top), UP, watts=watts * cooling.air_fan_share, hardwired=True)
+    at = _below("power", "power", shape)
+    yield electrical("power", at, UP, watts=watts * cooling.air_fan_share, hardwired=True)
 
 
 def _supply(feed: Port, volts: str, amperes: str, hertz: str, kilowatts: str, factor: str) -> dict[str, Figure]:

@@ -68,8 +68,9 @@ def read_values(path: Path | str) -> pl.DataFrame:
     told: dict[str, tuple[list[int], list[float | None], list[Any]]] = {}
     for name, seconds, racks, values in tell(group):
         column = told.setdefault(name, ([], [], []))
-        for whole, part in zip(column, (racks, [seconds] * len(racks), values), strict=True):
-            whole.extend(part)
+        column[0].extend(racks)
+        column[1].extend([seconds] * len(racks))
+        column[2].extend(values)
     frame = pl.DataFrame(schema={"rack": pl.Int64, "seconds": pl.Float64})
     for name, (racks, moments, values) in told.items():
         given = pl.DataFrame({"rack": racks, "seconds": pl.Series(moments, dtype=pl.Float64), name: values})
