@@ -353,30 +353,37 @@ def test_a_replay_says_what_the_machine_would_draw(fitted):
 # This machine
 
 
-def test_a_real_server_is_fitted_and_a_load_it_has_not_seen_is_forecast(tmp_path, monkeypatch):
+def test_a_real_server_is_fitted_and_loads_it_has_not_seen_are_forecast(tmp_path, monkeypatch):
     """llama.cpp here, whatever else runs beside: the twin must beat what the data sheet says, by far."""
-    from aifactory_lab.serve import llm
     from aifactory_lab.serve.llm import sources
 
     monkeypatch.setenv("AIFACTORY_CACHE", str(tmp_path / "cache"))
-    folder = machine.untrained(tmp_path / "tiny", depth=5)
-    shape = mirror.machine.shape_of(folder)
-    shown = machine.shape_of(sources.as_gguf(str(folder)))
+    folder, told = machine.untrained(tmp_path / "tiny", depth=5), []
+    shape, shown = mirror.shape_of(folder), mirror.shape_of(sources.as_gguf(str(folder)))
     assert (shape.layers, shape.hidden, shape.vocabulary) == (shown.layers, shown.hidden, shown.vocabulary)
     assert shape.layers == 5
-    with llm.start(folder, slots=8, context=256) as server:
-        seen = machine.sweep(server, shape, lengths=(16, 120), seconds=0.6)
-        new = machine.sweep(server, shape, concurrencies=(3,), lengths=(50,), answer=32, seconds=1.0)
-    assert len(seen) == 6
-    assert seen.cells["cores"].null_count() == seen.cells["host_busy"].null_count() == 0
-    assert seen.cells["host_busy"].is_between(0, 1).all()
-    found = mirror.fit(seen)
+    tried = mirror.trial(
+        folder,
+        lengths=(16, 120),
+        seconds=0.6,
+        within=0.0,  # so that the second pass is not begun
+        unseen=[{"concurrency": 3, "isl": 50, "osl": 32}],
+        arriving=2.0,
+        say=told.append,
+    )
+    assert len(told) == 7
+    assert len(tried.seen) == 6
+    assert tried.seen.cells["cores"].null_count() == tried.seen.cells["host_busy"].null_count() == 0
+    assert tried.seen.cells["host_busy"].is_between(0, 1).all()
+    found = tried.mirror
     assert found.power or found.power_note.startswith("power")
-    assert found.rates["arithmetic_flops"] < 1e13
-    compared = mirror.compare(mirror.forecast(found, new, shared=True), new)
-    sheet = mirror.compare(mirror.forecast(mirror.unfitted(shape), new), new)
-    ours, bare = (np.abs(np.log(one["predicted"] / one["measured"])).mean() for one in (compared, sheet))
-    assert ours < 0.5 * bare
-    assert not compared["fitted"].any()
-    assert (compared["low"] < compared["high"]).all()
+    assert 1e6 < found.rates["arithmetic_flops"] < 1e13
+    new = tried.compared.filter(~pl.col("fitted"))
+    assert new["figure"].to_list() == ["ttft", "tpot", "tokens_per_second"]
+    assert (new["low"] < new["high"]).all()
+    sheet = mirror.compare(mirror.forecast(mirror.unfitted(shape), tried.unseen), tried.unseen)
+    ours, bare = (np.abs(np.log(one["predicted"] / one["measured"])).mean() for one in (new, sheet))
+    assert ours < 0.6 * bare
     assert sheet["within"].is_null().all()
+    assert {"ttft_p50", "itl_p99", "tokens_per_second", "cores"} <= set(tried.arrivals["figure"])
+    assert tried.report.statuses == {"200": len(tried.replay.served.trace)}

@@ -2,8 +2,8 @@
 
 `observe` takes load tests of a running server and the telemetry beside them; `fit` fits the twin's figures, with
 intervals; `forecast` and `replay` predict loads that were not seen; `compare` lays them beside what was then measured.
-`follow` fits again and again over a stream; `of_this_machine` measures and fits in one call. Power is fitted where
-something measures it.
+`follow` fits again and again over a stream; `of_this_machine` measures and fits in one call, and `trial` then asks for
+loads that were not seen. Power is fitted where something measures it.
 
 >>> from aifactory_lab.twin import mirror
 >>> mirror.follow.__name__, mirror.of_this_machine.__name__
@@ -16,10 +16,12 @@ from aifactory_lab.twin.mirror.estimates import Estimate
 from aifactory_lab.twin.mirror.fitted import Mirror
 from aifactory_lab.twin.mirror.fitting import fit
 from aifactory_lab.twin.mirror.forecasts import forecast
-from aifactory_lab.twin.mirror.machine import Machine, of_this_machine, this_machine, unfitted
+from aifactory_lab.twin.mirror.machine import Machine, shape_of, this_machine, unfitted
 from aifactory_lab.twin.mirror.observations import Observations, observe
 from aifactory_lab.twin.mirror.replays import Replay, replay
 from aifactory_lab.twin.mirror.replica import Replica
+from aifactory_lab.twin.mirror.sweeps import sweep
+from aifactory_lab.twin.mirror.trials import Trial, of_this_machine, trial
 from aifactory_lab.twin.mirror.watts import Watts
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "Observations",
     "Replay",
     "Replica",
+    "Trial",
     "Watts",
     "compare",
     "errors",
@@ -38,7 +41,10 @@ __all__ = [
     "observe",
     "of_this_machine",
     "replay",
+    "shape_of",
+    "sweep",
     "this_machine",
+    "trial",
     "unfitted",
     "watts",
 ]

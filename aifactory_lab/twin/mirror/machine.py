@@ -1,7 +1,7 @@
-"""One call that measures this machine: a server of a small model, a short sweep of loads, telemetry, a fit.
+"""What is here before anything was fitted: a processor's data sheet, and a small model to serve.
 
-Before anything was measured there is only a data sheet: bandwidth and arithmetic, which here are measured too, for few
-processors have one. `unfitted` is the twin that knows no more, to see what fitting is worth.
+The data sheet's bandwidth and arithmetic are measured where it is no GPU of the catalogue, for few processors have one.
+`unfitted` is the twin that knows no more, to see what fitting is worth. Loads and fits are not known here.
 
 >>> machine = Machine("two cores", memory_bytes=8e9, memory_bandwidth_bytes_s=2e10, flops_dense={"fp16": 1e11})
 >>> from aifactory_lab.twin import models
@@ -10,37 +10,23 @@ processors have one. `unfitted` is the twin that knows no more, to see what fitt
 0.75
 """
 
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aifactory_lab import device, roofline
 from aifactory_lab.errors import require
-from aifactory_lab.serve import llm, load
-from aifactory_lab.serve.load.token_report import TokenReport
-from aifactory_lab.telemetry.hosts.source import HostSource
-from aifactory_lab.telemetry.nvml.source import NvmlSource
-from aifactory_lab.telemetry.sampler import Sampler
-from aifactory_lab.telemetry.sources import Source
 from aifactory_lab.twin import hardware, models, step_costs
-from aifactory_lab.twin.mirror.fitted import Mirror
-from aifactory_lab.twin.mirror.fitting import fit
-from aifactory_lab.twin.mirror.observations import Observations, observe
 from aifactory_lab.twin.mirror.replica import Replica
 from aifactory_lab.twin.shape import Model
 from aifactory_lab.twin.step_costs import Chip, Parameters
 from aifactory_lab.workspace import cache_folder
 
-LEVELS, LENGTHS = (1, 2, 4), (16, 64, 160)
-ANSWER, DEPTH, SLOTS, CONTEXT = 24, 6, 8, 256
+DEPTH, SLOTS, CONTEXT = 6, 8, 256
 HEADER = {"num_hidden_layers": "block_count", "num_attention_heads": "attention.head_count"}
 HEADER |= {"num_key_value_heads": "attention.head_count_kv", "hidden_size": "embedding_length"}
 HEADER |= {"intermediate_size": "feed_forward_length", "vocab_size": "vocab_size"}
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -110,89 +96,6 @@ def unfitted(model: Model, chip: Chip | None = None, *, precision: str = "fp16",
     return Replica(step_costs.of(model, chip or this_machine(), precision=precision, parameters=ideal), 0.0, slots)
 
 
-def of_this_machine(
-    model: Any = None,
-    *,
-    concurrencies: Sequence[int] = LEVELS,
-    lengths: Sequence[int] = LENGTHS,
-    answer: int = ANSWER,
-    seconds: float = 0.8,
-    passes: int = 2,
-    say: Say | None = print,
-) -> Mirror:
-    """Start a server here, put a short sweep of loads on it, and fit the twin to what it did: about half a minute.
-
-    Parameters
-    ----------
-    model
-        What to serve (`serve.llm.start`); by default an untrained Llama of 3 million parameters, for speed does not
-        depend on what was learned. Needs the extra ``lm``.
-    concurrencies, lengths, answer
-        Requests at once, tokens of prompts, and of every answer.
-    seconds, passes
-        Of each load, and how often the sweep is run: what disturbs one pass may not disturb the next.
-    say
-        Told of every load; None for silence.
-
-    Raises
-    ------
-    FactoryError
-        If the model or the engine cannot be had; TwinError if the sweep is too small to fit.
-    """
-    with tempfile.TemporaryDirectory(prefix="aifactory-mirror-") as folder:
-        source = untrained(Path(folder) / f"untrained-{DEPTH}") if model is None else model
-        shape = shape_of(source)
-        with llm.start(source, slots=max(SLOTS, *concurrencies), context=CONTEXT) as server:
-            seen = sweep(
-                server, shape, concurrencies=concurrencies, lengths=lengths, answer=answer,
-                seconds=seconds, passes=passes, slots=max(SLOTS, *concurrencies), say=say,
-            )  # fmt: skip
-    found = fit(seen)
-    if say:
-        say(repr(found))
-    return found
-
-
-def sweep(
-    server: Any,
-    model: Model,
-    *,
-    concurrencies: Sequence[int] = LEVELS,
-    lengths: Sequence[int] = LENGTHS,
-    answer: int = ANSWER,
-    seconds: float = 1.0,
-    passes: int = 1,
-    slots: int = SLOTS,
-    say: Say | None = None,
-) -> Observations:
-    """Put steady loads on a running server, one by one, with the telemetry beside it; see `of_this_machine`."""
-    loads = [(isl, level) for _ in range(passes) for isl in lengths for level in concurrencies]
-    reports: list[TokenReport] = []
-    sampler = Sampler(_source(), period=0.25)  # our own: one that somebody watches stays as it is
-    try:
-        for number, (isl, level) in enumerate(loads):
-            asked = prompts(model, isl, seed=number)
-            reports.append(measure(server, asked, concurrency=level, seconds=seconds, max_tokens=answer))
-            if say:
-                say(f"{number + 1:>3} of {len(loads)}: {level} at once, {isl} tokens in: {reports[-1]}")
-        history = sampler.ring.history()
-    finally:
-        sampler.close()
-    return observe(reports, history, model=model, slots=slots)
-
-
-def measure(server: Any, asked: Sequence[Sequence[int]], **options: Any) -> TokenReport:
-    """Run one load test whose prompts come from no cache."""
-    return load.tokens(server, asked, extra={"cache_prompt": False}, warmup=1, **options)
-
-
-def prompts(model: Model, tokens: int, *, count: int = 64, seed: int = 0) -> list[list[int]]:
-    """Return prompts of so many random tokens: no two begin alike, so that no cache helps."""
-    random = np.random.default_rng(seed)
-    found: list[list[int]] = random.integers(3, model.vocabulary, size=(count, tokens)).tolist()
-    return found
-
-
 def untrained(folder: Path | str, *, depth: int = DEPTH) -> Path:
     """Write an untrained Llama of the token line's dial, with a tokenizer, and return its folder.
 
@@ -224,7 +127,3 @@ def shape_of(source: Any) -> Model:
         return models.read(path)
     config = {name: gguf_header.read(path, f".{ending}") for name, ending in HEADER.items()}
     return models.from_config(config, name=Path(path).stem)
-
-
-def _source() -> Source:
-    return NvmlSource() if device.current(needs=()).kind == "gpu" else HostSource()
