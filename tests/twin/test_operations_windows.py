@@ -18,7 +18,7 @@ from aifactory_lab.twin.plant import Plant
 from tests.twin import naive
 from tests.twin.test_serving import steps, traces
 
-EXAMPLES = settings(max_examples=60, deadline=None)
+EXAMPLES = settings(max_examples=40, deadline=None)
 SLO = windows.Objective(0.2, 0.012, 0.0)
 LATER = 1e7  # when all has been served
 

@@ -23,7 +23,7 @@ SHORT = {"hours": 1 / 12, "window_seconds": 60.0, "threads": 1}
 def test_intervals_hold_the_whole_simulation_as_often_as_they_say(hit):
     seed = np.random.default_rng(0)  # lengths without a long tail: see the module on those with one
     lengths = Trace.of(np.arange(5000), seed.integers(200, 1800, 5000), seed.integers(20, 200, 5000))
-    tries, confidence, came = 40, 0.9, traffic.steady(300.0, lengths=lengths)
+    tries, confidence, came = 30, 0.9, traffic.steady(200.0, lengths=lengths)
     held = {}
     for seed in range(tries):
         whole = operations.operate(PLANT, SERVICE, came, incidents=hit, seed=1000 + seed, **SHORT)

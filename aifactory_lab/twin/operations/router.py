@@ -98,7 +98,7 @@ class Router:
         self.due: Reals | None = None
         workers = threads or len(os.sched_getaffinity(0))
         self.blocks = _blocks(places.stratum, workers)
-        self.workers = ThreadPoolExecutor(workers) if len(self.blocks) > 1 else None
+        self.workers = ThreadPoolExecutor(workers) if min(workers, len(self.blocks)) > 1 else None
 
     @property
     def whole(self) -> bool:
@@ -235,10 +235,11 @@ class Router:
             for number, (begin, end) in enumerate(self.blocks)
         ]
         if self.workers is None:
-            windows.run(*jobs[0])
+            for job in jobs:
+                windows.run(*job)
         else:
-            for job in [self.workers.submit(windows.run, *job) for job in jobs]:
-                job.result()
+            for done in [self.workers.submit(windows.run, *job) for job in jobs]:
+                done.result()
         weight = self.places.weight[[begin for begin, _ in self.blocks]]
         return sums, np.tensordot(weight, counts, axes=1)
 
