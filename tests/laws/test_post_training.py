@@ -36,15 +36,15 @@ def weights(llama) -> torch.Tensor:
 
 def test_copying_learns_the_form_and_is_paid_by_the_token(bytewise, old):
     llama, spent = fresh(), Spent()
-    losses = list(supervised(llama, bytewise, spent, steps=40, batch=16))
+    losses = list(supervised(llama, bytewise, spent, steps=30, batch=16))
     assert losses[0] == pytest.approx(5.55, abs=0.2), "of 257 tokens one is as likely as the other"
-    assert losses[-1] < 3.2
-    assert 40 * 16 * 10 < spent.tokens < 40 * 16 * 40
+    assert losses[-1] < 3.4
+    assert 30 * 16 * 10 < spent.tokens < 30 * 16 * 40
     least = 6 * llama.shape.matrices * spent.tokens
     assert least < spent.flops < 1.5 * least
     before = weights(llama)
-    row = post_training.judged(llama, bytewise, countdown.some(4), old, spent, stage="copied-40", answers=2)
-    assert (row["stage"], row["tokens"], row["flops"]) == ("copied-40", spent.tokens, spent.flops)
+    row = post_training.judged(llama, bytewise, countdown.some(4), old, spent, stage="copied-30", answers=2)
+    assert (row["stage"], row["tokens"], row["flops"]) == ("copied-30", spent.tokens, spent.flops)
     assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
     assert row["best"] >= row["accuracy"]
     assert row["old_bits_per_byte"] > 4, "it has never read the old text"

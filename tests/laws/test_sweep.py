@@ -18,16 +18,17 @@ from aifactory_lab.lm import flops, model
 
 POINTS = grid(depths=(1,), tokens=(1024, 2048, 4096, 8192), seeds=(0, 1))[:6]
 HOW = {"context": 64, "batch": 2, "dtype": "float32"}
-DRIVER = """
+DRIVER = f"""
 import sys
 from aifactory_lab.fleet import Fleet
 from aifactory_lab.laws import sweep
+from aifactory_lab.laws.sweep import Point
 from aifactory_lab.lm import flops, shards, tokenizer
-from tests.laws.test_sweep import HOW, POINTS
 flops.SECONDS = 0.01
 out, tokens = sys.argv[1:]
 words = tokenizer.Tokenizer.load(out + "/tokenizer")
-sweep.run(POINTS, shards.Shards.load(tokens, words), words, out, fleet=Fleet("inline", folder=out + "/fleet"), **HOW)
+fleet = Fleet("inline", folder=out + "/fleet")
+sweep.run({POINTS!r}, shards.Shards.load(tokens, words), words, out, fleet=fleet, **{HOW!r})
 """
 
 
