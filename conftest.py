@@ -17,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     config.option.nbval_sanitize_with = str(ROOT / "tests" / "nbval_sanitise.cfg")
     config.option.nbval_current_env = True
-    config.option.nbval_cell_timeout = 240.0
+    config.option.nbval_cell_timeout = 600.0  # a busy machine is not a broken lesson
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
