@@ -33,13 +33,13 @@ from aifactory_lab.widgets.hall import HallView
 from aifactory_lab.widgets.spoken import warned
 from aifactory_lab.widgets.studioday import DayPanel
 from aifactory_lab.widgets.studiofile import Download
-from aifactory_lab.widgets.studioform import DesignForm
+from aifactory_lab.widgets.studioform import DesignForm, group
 
 if TYPE_CHECKING:
     from aifactory_lab.twin.operations import Day
 
 PAUSE = 0.06  # seconds in which a slider's moves are gathered
-LEFT = ipw.Layout(flex="1 1 300px", max_width="min(100%, 420px)", min_width="0", padding="0 14px 0 0")
+LEFT = ipw.Layout(flex="1 1 300px", min_width="0", padding="0 14px 0 0")
 RIGHT = ipw.Layout(flex="999 1 600px", min_width="min(100%, 320px)")
 
 
@@ -74,7 +74,8 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.views.add("A day", self.days)
         self.form.changed = self._on_change
         self.files = self._files()
-        left = ipw.VBox([self.form, ipw.HTML("<b>Take away</b>"), *self.files], layout=LEFT)
+        self.form.children = (*self.form.children, group("Take away", self.files))
+        left = ipw.VBox([self.form], layout=LEFT)
         right = ipw.VBox([self.message, self.views], layout=RIGHT)
         super().__init__([ipw.HBox([left, right], layout=ipw.Layout(flex_flow="row wrap"))])
         self._show()

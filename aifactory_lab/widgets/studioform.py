@@ -9,7 +9,7 @@ GPUs are rounded up to whole chassis. This module checks nothing: the twin does,
 >>> form.close()
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ipywidgets as ipw
@@ -31,10 +31,12 @@ CLIMATES: dict[str, Callable[[], Climate]] = {
 PRECISIONS = ("bf16", "fp8", "fp4", "int8", "int4")
 SIZES = [("the fewest that fit", 0), *((f"{size:,}", size) for size in (1, 2, 4, 8, 16, 32, 64))]
 STYLE = {"description_width": "100px"}
+# one column beside the figures, several where they stand above them
+SIDE_BY_SIDE = ipw.Layout(display="grid", grid_template_columns="repeat(auto-fit, minmax(min(100%, 262px), 1fr))")
 WIDE = ipw.Layout(width="auto", min_width="0")
 
 
-class DesignForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
+class DesignForm(ipw.Box):  # type: ignore[misc]  # ipywidgets has no types
     """The controls; `fields` has them by name.
 
     Parameters
@@ -60,8 +62,7 @@ class DesignForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.fill(**given)
         for field in self.fields.values():
             field.observe(self._on_change, "value")
-        parts = [[ipw.HTML(f"<b>{title}</b>"), *fields.values()] for title, fields in groups.items()]
-        super().__init__([widget for part in parts for widget in part], layout=ipw.Layout(min_width="0"))
+        super().__init__([group(title, fields.values()) for title, fields in groups.items()], layout=SIDE_BY_SIDE)
 
     def plant(self) -> Plant:
         """Return the plant that is asked for.
@@ -127,6 +128,11 @@ class DesignForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _on_change(self, _: object = None) -> None:
         if self.changed is not None:
             self.changed()
+
+
+def group(title: str, widgets: Iterable[ipw.Widget]) -> ipw.VBox:
+    """Return widgets under a heading."""
+    return ipw.VBox([ipw.HTML(f"<b>{title}</b>"), *widgets], layout=ipw.Layout(min_width="0"))
 
 
 def _building() -> dict[str, Any]:

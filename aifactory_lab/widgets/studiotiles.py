@@ -53,8 +53,9 @@ def table(told: TextTable) -> str:
 
 
 def _side(told: TextTable, name: str) -> str:
-    left = name in told.words or name == told.columns[0]
-    return f"{CELL};text-align:{'left' if left else 'right'};white-space:{'normal' if name in told.words else 'nowrap'}"
+    words = name in told.words
+    side = "left" if words or name == told.columns[0] else "right"
+    return f"{CELL};text-align:{side};{'white-space:normal;min-width:17ch' if words else 'white-space:nowrap'}"
 
 
 def _tile(one: Kpi) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as ipw
+import plotly.graph_objects as go
 import polars as pl
 
 from aifactory_lab import figures, twin_report
@@ -109,8 +110,8 @@ class Views(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self._outcome, self.front = outcome, self._swept.get(alternatives.asked(outcome))
             begin = self.front is None and not self._sweeping
             self._sweeping = self._sweeping or begin
-        if self.front is not None:
-            self.others.show(figures.design.pareto(self.front, here=outcome))
+        waits = self.front is None
+        self.others.show(_swept_soon() if waits else figures.design.pareto(self.front, here=outcome))
         if begin:
             self._thread = threading.Thread(target=self._run, name="aifactory-sweep", daemon=True)
             self._thread.start()
@@ -137,3 +138,9 @@ class Views(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         if content["trace"] < len(names):  # beyond them is this design itself
             own = self.front.filter(pl.col("chassis") == names[content["trace"]])
             self._picked(own.row(content["point"], named=True))
+
+
+def _swept_soon() -> go.Figure:
+    """Return what stands in place of other designs until they are there, as high as they will be."""
+    figure = figures.theme.layout(go.Figure(), "Other designs for the same requests are being swept …", height=460)
+    return figure.update_xaxes(visible=False).update_yaxes(visible=False)
