@@ -353,6 +353,11 @@ def test_a_replay_says_what_the_machine_would_draw(fitted):
 # This machine
 
 
+def test_a_trial_that_tried_nothing_has_no_errors(fitted):
+    with pytest.raises(TwinError, match="no load was tried"):
+        mirror.Trial(fitted, observed()).errors()
+
+
 def test_a_real_server_is_fitted_and_loads_it_has_not_seen_are_forecast(tmp_path, monkeypatch):
     """llama.cpp here, whatever else runs beside: the twin must beat what the data sheet says, by far."""
     from aifactory_lab.serve.llm import sources
@@ -384,6 +389,9 @@ def test_a_real_server_is_fitted_and_loads_it_has_not_seen_are_forecast(tmp_path
     sheet = mirror.compare(mirror.forecast(mirror.unfitted(shape), tried.unseen), tried.unseen)
     ours, bare = (np.abs(np.log(one["predicted"] / one["measured"])).mean() for one in (new, sheet))
     assert ours < 0.6 * bare
-    assert sheet["within"].is_null().all()
+    told = tried.errors()
+    assert told["twin"].unique(maintain_order=True).to_list() == ["fitted", "fitted, told its share", "data sheet"]
+    assert told.filter(twin="data sheet")["within"].is_null().all()
+    assert told.filter(twin="data sheet")["mean"].to_list() == pytest.approx(mirror.errors(sheet)["mean"].to_list())
     assert {"ttft_p50", "itl_p99", "tokens_per_second", "cores"} <= set(tried.arrivals["figure"])
     assert tried.report.statuses == {"200": len(tried.replay.served.trace)}

@@ -23,7 +23,7 @@ from aifactory_lab.serve import llm
 from aifactory_lab.serve.load.arrivals import Arrivals, poisson
 from aifactory_lab.serve.load.token_report import TokenReport
 from aifactory_lab.twin.mirror import machine, sweeps
-from aifactory_lab.twin.mirror.comparisons import compare
+from aifactory_lab.twin.mirror.comparisons import compare, errors
 from aifactory_lab.twin.mirror.fitted import Mirror
 from aifactory_lab.twin.mirror.fitting import fit
 from aifactory_lab.twin.mirror.forecasts import LOAD, forecast
@@ -58,6 +58,31 @@ class Trial:
     replay: Replay | None = None
     report: TokenReport | None = None
     arrivals: pl.DataFrame | None = None
+
+    def errors(self) -> pl.DataFrame:
+        """Return the errors on loads that were not seen, of this twin and of one that knows less or more.
+
+        Returns
+        -------
+        frame
+            As `comparisons.errors`, with ``twin``: ``"fitted"``; ``"fitted, told its share"`` of the processors, which
+            leaves out what else ran; ``"data sheet"``, where nothing was fitted.
+
+        Raises
+        ------
+        TwinError
+            If no such load was tried.
+        """
+        if self.unseen is None:
+            msg = "no load was tried that the fit had not seen"
+            raise TwinError(msg, mend='mirror.trial(unseen=[{"concurrency": 3, "isl": 40, "osl": 32}])')
+        new = self.unseen
+        told = {"fitted": forecast(self.mirror, new)}
+        if not new.cells["cores"].null_count():
+            told["fitted, told its share"] = forecast(self.mirror, new, shared=True)
+        told["data sheet"] = forecast(machine.unfitted(self.mirror.model, slots=self.mirror.slots), new)
+        parts = [errors(compare(one, new)).select(pl.lit(name).alias("twin"), pl.all()) for name, one in told.items()]
+        return pl.concat(parts)
 
 
 def of_this_machine(model: Any = None, *, say: Say | None = print, **sweep: Any) -> Mirror:
