@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from aifactory_lab.twin.replicas import Function, Reals, Steps, Whole, pop, push, span
+from aifactory_lab.twin.replicas import Function, Reals, Steps, Whole, inlined, pop, push, span
 
 # What a window adds up for each replica: seconds of prefill, of decoding, of reading and of arithmetic within decoding;
 # sequences × seconds and tokens of context × seconds; tokens written; requests; and seconds to first tokens, between
@@ -101,7 +101,7 @@ def bucket(seconds: float) -> int:
     return min(BUCKETS - 1, int((math.log(seconds) - LOG_LEAST) * PER_LOG))
 
 
-@threaded
+@inlined
 def _admit(pool: Pool, steps: Steps, sums: Reals, replica: int) -> None:
     """Read the prompt of the first who waits; it ends with the first token."""
     place = pool.head[replica]
@@ -123,7 +123,7 @@ def _admit(pool: Pool, steps: Steps, sums: Reals, replica: int) -> None:
     sums[replica, TOKENS] += 1
 
 
-@threaded
+@inlined
 def _release(pool: Pool, sums: Reals, counts: Whole, slo: Objective, replica: int) -> None:
     """Let those go whose last token has been written, and count what they saw."""
     while pool.batch[replica] > 0 and pool.ends[replica, 0] == pool.step[replica]:
@@ -151,7 +151,7 @@ def _release(pool: Pool, sums: Reals, counts: Whole, slo: Objective, replica: in
         sums[replica, GOOD] += good
 
 
-@threaded
+@inlined
 def _steps(pool: Pool, steps: Steps, replica: int, most: int, wanted: float) -> int:
     """Return the fewest steps, and `most` at most, that end at a moment or after it."""
     batch, context, clock = pool.batch[replica], pool.context[replica], pool.clock[replica]
@@ -167,7 +167,7 @@ def _steps(pool: Pool, steps: Steps, replica: int, most: int, wanted: float) -> 
     return count
 
 
-@threaded
+@inlined
 def _decode(pool: Pool, steps: Steps, sums: Reals, replica: int, count: int, until: float) -> bool:
     """Decode so many steps if they end by then."""
     batch, context = pool.batch[replica], pool.context[replica]
@@ -188,7 +188,7 @@ def _decode(pool: Pool, steps: Steps, sums: Reals, replica: int, count: int, unt
     return True
 
 
-@threaded
+@inlined
 def _advance(pool: Pool, steps: Steps, sums: Reals, counts: Whole, slo: Objective, replica: int, until: float) -> None:
     """Let a replica do everything that ends until then, and admit whom it can before."""
     while pool.clock[replica] <= until:  # or it is in the midst of a prompt
@@ -213,7 +213,7 @@ def _advance(pool: Pool, steps: Steps, sums: Reals, counts: Whole, slo: Objectiv
             return
 
 
-@threaded
+@inlined
 def _receive(pool: Pool, window: Window, sums: Reals, replica: int, request: int) -> None:
     """Let a request wait, or reject it where too many do."""
     room = pool.queue.came.shape[1]
