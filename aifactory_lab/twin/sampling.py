@@ -175,6 +175,10 @@ def _figures(day: Day, seconds: float, confidence: float, *, chance: bool) -> pl
     ended, served = sums[:, windows.SERVED] + sums[:, windows.REJECTED], sums[:, windows.SERVED]
     asked = max(float(counts @ (np.bincount(stratum, ended) / np.bincount(stratum))), 1.0)
     idle = float(counts.sum()) * day.places.tp * idle_watts(day.plant.gpu) * seconds / 3.6e6
+    turned = float(counts @ (np.bincount(stratum, sums[:, windows.REJECTED]) / np.bincount(stratum)))
+    others = max(
+        0.0, float(day.timeline["rejected"].sum()) - turned
+    )  # by no replica: none stood, or all were too small
     rows = []
     for figure, unit, values, per in (
         ("tokens_per_second", "tokens/s", sums[:, windows.TOKENS] / seconds, None),
@@ -187,7 +191,10 @@ def _figures(day: Day, seconds: float, confidence: float, *, chance: bool) -> pl
     ):
         value, variance, freedom = total(values, stratum, counts)
         if per is not None:
-            whole = max(total(per, stratum, counts)[0], 1e-300)
+            whole = total(per, stratum, counts)[0] + (others if figure == "good" else 0.0)
+            if not whole:
+                rows.append((figure, unit, math.nan, math.nan, math.nan))
+                continue
             value /= whole
             _, variance, freedom = total((values - value * per) / whole, stratum, counts)
         elif chance:

@@ -58,6 +58,20 @@ def test_a_sample_says_what_the_whole_says_and_counts_what_it_drew():
     assert racks["state"].to_list() == ["down", "degraded", "up"]
 
 
+def test_who_is_turned_away_while_nobody_stands_is_not_good():
+    dark = [Incident("rack", at_hours=0.02, for_hours=0.03, count=3)]
+    found = sampling.operate(PLANT, SERVICE, traffic.steady(50.0), incidents=dark, **SHORT)
+    assert found.day.totals()["rejected"] > 2700
+    assert found.value("good") == pytest.approx(found.day.totals()["good"], rel=1e-6)
+    assert found.value("good") < 0.82
+
+
+def test_without_requests_there_is_no_mean():
+    found = sampling.operate(PLANT, SERVICE, traffic.steady(1e-6), **SHORT)
+    assert np.isnan([found.value("ttft"), found.value("good"), found.day.totals()["good"]]).all()
+    assert found.value("served") == 0
+
+
 def test_a_sample_of_all_is_the_whole():
     came = traffic.steady(300.0)
     whole = operations.operate(PLANT, SERVICE, came, incidents=HIT, seed=5, **SHORT)

@@ -137,11 +137,11 @@ class Day:
         found["queued"] = float(told["queued"][-1])
         tokens = float(told["tokens_per_second"].to_numpy() @ length)
         weighed = self.places.weight @ self.sums
-        ended = max(found["served"] + found["rejected"], 1.0)
+        ended = found["served"] + found["rejected"]
         found |= {
             "tokens": tokens,
             "tokens_per_second": tokens / float(ends[-1]),
-            "good": float(weighed[windows.GOOD]) / ended,
+            "good": float(weighed[windows.GOOD]) / ended if ended else math.nan,
         }
         for row, name in enumerate(("ttft", "itl")):
             found |= {f"{name}_p{share:g}": buckets.percentile(self.counts[row], share / 100) for share in (50, 99)}
