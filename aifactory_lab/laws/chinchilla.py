@@ -42,7 +42,7 @@ class Forecast:
     share
         Of such intervals that should hold.
     beyond
-        How many times more operations than the largest run of the fit; 1 or less is not extrapolated.
+        How many times beyond the largest runs of the fit; 1 or less is not extrapolated. See `Fit.beyond`.
     words
         What may be believed of it.
     """
@@ -120,29 +120,30 @@ class Fit:
         count = len(self.residuals)
         spread = self.residuals * np.sqrt(count / max(1, count - len(NAMES)))
         low, high = np.quantile(laws * np.exp(draws.choice(spread, size)), _ends(share))
-        loss, beyond = float(self.law.loss(parameters, tokens)), self.beyond(parameters, tokens)
-        return Forecast(loss, min(float(low), loss), max(float(high), loss), share, beyond, self.words(beyond))
+        loss = float(self.law.loss(parameters, tokens))
+        beyond, words = self.beyond(parameters, tokens), self.words(parameters, tokens)
+        return Forecast(loss, min(float(low), loss), max(float(high), loss), share, beyond, words)
 
     def beyond(self, parameters: float, tokens: float) -> float:
-        """Return how many times more operations than the largest run of the fit, as 6 × parameters × tokens."""
-        return 6 * parameters * tokens / self._most
+        """Return how many times beyond the runs: in operations, parameters or tokens, in which it goes furthest."""
+        return self._furthest(parameters, tokens)[0]
 
-    @property
-    def _most(self) -> float:
-        work = 6 * self.runs["parameters"].to_numpy() * self.runs["tokens"].to_numpy()
-        return float(work.max())
-
-    def words(self, beyond: float) -> str:
-        """Say what may be believed of a prediction that goes so many times beyond the fit."""
-        if beyond <= 1:
+    def words(self, parameters: float, tokens: float) -> str:
+        """Say what may be believed of a prediction for this size and so many tokens."""
+        factor, what, span = self._furthest(parameters, tokens)
+        if factor <= 1:
             return "within the runs of the fit"
-        spanned = 6 * np.min(self.runs["parameters"].to_numpy() * self.runs["tokens"].to_numpy())
-        span = self._most / spanned
-        if beyond <= np.sqrt(span):
-            return f"{beyond:.3g} times beyond runs that span a factor of {span:.3g}; a backtest says how good that is"
-        return (
-            f"{beyond:.3g} times beyond runs that span a factor of {span:.3g}: further than they can vouch for, and the"
-            " interval knows nothing of a law that bends"
+        where = f"{factor:.3g} times beyond runs whose {what} span a factor of {span:.3g}"
+        if factor <= np.sqrt(span):
+            return f"{where}; a backtest says how good that is"
+        return f"{where}: further than they can vouch for, and the interval knows nothing of a law that bends"
+
+    def _furthest(self, parameters: float, tokens: float) -> tuple[float, str, float]:
+        n, d, _ = _columns(self.runs)
+        asked = {"operations": parameters * tokens, "parameters": parameters, "tokens": tokens}
+        seen = {"operations": n * d, "parameters": n, "tokens": d}
+        return max(
+            (float(asked[name] / seen[name].max()), name, float(seen[name].max() / seen[name].min())) for name in asked
         )
 
     def _replicated(self) -> Numbers:

@@ -26,7 +26,10 @@ from aifactory_lab.twin.shape import Model
 
 MFU = 0.4  # Llama-3-405B's was 0.38 to 0.43 on up to 16,384 H100 (Grattafiori et al. 2024, arXiv 2407.21783, table 4)
 VOCABULARY = 32_000
-HEAD, ASPECT = 64, 128  # values a head; values of the width for each layer, as in GPT-3 175B (Brown et al. 2020)
+WIDTHS, ASPECT = (
+    range(32, 32_769, 32),
+    128,
+)  # of the layers; and the width for each, as in GPT-3 175B (Brown et al. 2020)
 HOUR, DAY = 3600.0, 86_400.0
 
 
@@ -189,11 +192,11 @@ def shape(parameters: float, *, vocabulary: int = VOCABULARY) -> Model:
     TwinError
         If there is no such model: it is too small for its vocabulary.
     """
-    found = [_shape(width, parameters, vocabulary) for width in range(HEAD, 32_769, HEAD)]
+    found = [_shape(width, parameters, vocabulary) for width in WIDTHS]
     fitting = [model for model in found if abs(log(model.active_parameters / parameters)) < 0.1]
     if not fitting:
         msg = f"no Llama of {vocabulary:,} tokens has about {parameters:.3g} parameters"
-        raise TwinError(msg, mend=f"a smaller vocabulary=, or more than {2 * HEAD * vocabulary:.2g} parameters")
+        raise TwinError(msg, mend=f"a smaller vocabulary=, or more than {2 * WIDTHS[0] * vocabulary:.2g} parameters")
     return min(fitting, key=lambda model: abs(log(model.hidden / model.layers / ASPECT)))
 
 
@@ -201,8 +204,9 @@ def _shape(width: int, parameters: float, vocabulary: int) -> Model:
     gated = -(-8 * width // 3 // 32) * 32
     layer = 4 * width * width + 3 * width * gated
     layers = max(1, round((parameters - vocabulary * width) / layer))
-    heads = width // HEAD
-    return Model(f"{parameters:.3g} parameters", layers, width, vocabulary, heads, heads, HEAD, gated, tied=True)
+    head = 64 if width % 64 == 0 else 32
+    heads = width // head
+    return Model(f"{parameters:.3g} parameters", layers, width, vocabulary, heads, heads, head, gated, tied=True)
 
 
 def _drawn(plant: Plant, air: Climate, activity: float | None) -> site.Site:
@@ -215,7 +219,7 @@ def _drawn(plant: Plant, air: Climate, activity: float | None) -> site.Site:
 def _words(fitted: Fit | None, parameters: float, tokens: float) -> str:
     if fitted is None:
         return "under a published law: for its text, its vocabulary and its recipe"
-    return fitted.words(fitted.beyond(parameters, tokens))
+    return fitted.words(parameters, tokens)
 
 
 def _same(value: float) -> cost.Range:

@@ -75,7 +75,8 @@ def test_the_interval_holds_what_the_points_were_drawn_from(noisy):
     forecast = noisy.predict(7e10, 1.4e12)
     assert forecast.low < EPOCH.loss(7e10, 1.4e12) < forecast.high
     assert forecast.low <= forecast.loss <= forecast.high
-    assert "times beyond runs that span" in str(forecast)
+    assert "times beyond runs whose operations span a factor of" in str(forecast)
+    assert noisy.predict(1e9, 1e12).words.startswith("2 times beyond runs whose tokens span a factor of 100;")
     assert noisy.predict(1e9, 1e10).words == "within the runs of the fit"
     assert "further than they can vouch for" in noisy.predict(1e13, 1e15).words
 
