@@ -1,7 +1,8 @@
 """A plotly figure in a page of voila or JupyterLab that can be replaced many times a second, without any network.
 
 The library travels from the kernel to the page once, packed, for all figures of the page; after that each change is the
-figure alone. A `FigureWidget` brings its own five megabytes every time. What is drawn is not known here.
+figure alone. A `FigureWidget` brings its own five megabytes every time. One figure of a page says every 15 seconds that
+it is still there, so that nobody ends the kernel of a page that is only looked at. What is drawn is not known here.
 
 >>> import plotly.graph_objects as go
 >>> plot = Plot(go.Figure(go.Bar(y=[1, 2])))

@@ -10,7 +10,7 @@ from html import escape
 
 from aifactory_lab.report import TextTable
 from aifactory_lab.twin.outcome import Outcome
-from aifactory_lab.twin_report import Kpi
+from aifactory_lab.twin_report import Kpi, number
 from aifactory_lab.widgets.spoken import TONES
 
 GRID = "display:grid;grid-template-columns:repeat(auto-fit,minmax(114px,1fr));gap:8px;line-height:1.35"
@@ -30,11 +30,15 @@ def tiles(kpis: Iterable[Kpi]) -> str:
 
 def verdict(outcome: Outcome) -> str:
     """Return in HTML whether the objectives are kept, what was built, and what a reader should know of it."""
-    plant, cut = outcome.plant, outcome.replicas
+    plant, service, cut = outcome.plant, outcome.service, outcome.replicas
     tone, said = ("good", "objectives kept") if outcome.slo_kept else ("bad", "objectives not kept")
     built = f"{plant.gpus:,} GPUs in {plant.rack_count:,} racks, {plant.chassis_count:,} {plant.chassis}"
     cooled = f"{plant.cdus:,} CDUs, {plant.air_units:,} fan units, {plant.fabric.switches:,} switches"
-    lines = [f"<b>{said}</b>", f"{built}; {cut.count:,} replicas; {cooled}", *map(escape, outcome.notes)]
+    most = number(outcome.good_tokens_per_second)
+    within = (
+        f"TTFT within {number(service.ttft_ms)} ms, TPOT within {number(service.tpot_ms)} ms, up to {most} tokens/s"
+    )
+    lines = [f"<b>{said}</b>: {within}", f"{built}; {cut.count:,} replicas; {cooled}", *map(escape, outcome.notes)]
     return f'<div style="{LINE};border-color:{TONES[tone]};font-size:13px">{"<br>".join(lines)}</div>'
 
 

@@ -1,10 +1,12 @@
 // A plotly figure on the page. The library comes from the kernel once, for all figures of a page: no network is needed.
 
 const PATIENCE = 20_000; // milliseconds until a figure asks for itself: the one that asked may have gone
+const PULSE = 15_000; // milliseconds: a kernel that hears nothing for a minute is taken for one whose page has gone
 const page = (globalThis.__aifactoryPlotly ??= pending());
 
 function pending() {
-  const state = { asked: -Infinity, plotly: null };
+  const state = { asked: -Infinity, plotly: null, there: new Set() };
+  setInterval(() => [...state.there][0]?.send({ k: "ping" }), PULSE);
   state.ready = new Promise((done) => { state.done = (plotly) => { state.plotly = plotly; done(plotly); }; });
   return state;
 }
@@ -63,9 +65,11 @@ function render({ model, el }) {
   model.on("msg:custom", hear);
   model.on("change:figure", draw);
   sized.observe(box);
+  page.there.add(model);
   draw();
   return () => {
     gone = true;
+    page.there.delete(model);
     sized.disconnect();
     model.off("msg:custom", hear);
     model.off("change:figure", draw);
