@@ -24,9 +24,9 @@ WORDS = {
     "tokens_per_second": ("tokens per second", "tokens per second, all users", 1.0),
 }
 FAINT = "rgba(128,134,145,0.28)"
-BAR = 18  # pixels
+BAR = 22  # pixels
 ROOM = 104  # pixels above: on a narrow page the legend takes two lines
-RATIOS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
+RATIOS = (0.1, 0.2, 0.3, 0.5, 0.65, 0.8, 1, 1.25, 1.6, 2, 3, 5, 10)
 
 
 def forecast(compared: pl.DataFrame, *, of: str = "tpot", height: int = 400) -> go.Figure:
@@ -91,9 +91,9 @@ def ratios(compared: pl.DataFrame, *, title: str = "", height: int | None = None
     figure.add_vline(x=1, line={"color": PLAIN, "dash": "dash"})
     kept = sum(one is not False for one in known["within"])
     words = title or f"Measured beside forecast: {kept} of {len(known)} in the band"
-    figure = theme.layout(figure, words, x="measured ÷ forecast", height=height or 140 + BAR * len(names))
+    figure = theme.layout(figure, words, x="measured ÷ forecast", height=height or 170 + BAR * len(names))
     figure.update_xaxes(type="log", tickvals=RATIOS, ticktext=[f"{one:g}" for one in RATIOS])
-    return figure.update_yaxes(autorange="reversed").update_layout(margin_t=ROOM)
+    return figure.update_yaxes(autorange="reversed", dtick=1).update_layout(margin_t=ROOM)
 
 
 def arrivals(replay: Replay, report: TokenReport, *, height: int = 360) -> go.Figure:
@@ -113,8 +113,9 @@ def arrivals(replay: Replay, report: TokenReport, *, height: int = 360) -> go.Fi
     median = replay.figures.filter(pl.col("figure") == "ttft_p50").row(0, named=True)
     figure.add_vrect(x0=1e3 * median["low"], x1=1e3 * median["high"], fillcolor=FAINT, line_width=0)
     figure.update_xaxes(type="log")
-    title = f"{replay.served.trace.note or 'Arrivals'}: first tokens (grey: band of the median)"
-    return theme.layout(figure, title, x="milliseconds to the first token", y="% of requests within", height=height)
+    title = f"First tokens: {replay.served.trace.note or 'arrivals'}"
+    x = "milliseconds to the first token (grey: band of the median)"
+    return theme.layout(figure, title, x=x, y="% of requests within", height=height)
 
 
 def watts(predicted: pl.DataFrame, *, entity: str | None = None, since: float | None = None) -> go.Figure:
@@ -174,14 +175,18 @@ def _lines(figure: go.Figure, part: pl.DataFrame, colour: str, name: str, factor
     once = part.unique("concurrency", maintain_order=True)
     x = once["concurrency"].to_list()
     value, low, high = ((once[column] * factor).to_list() for column in ("predicted", "low", "high"))
-    if once["low"].is_finite().all():
+    banded, alone = bool(once["low"].is_finite().all()), len(x) == 1
+    if banded and not alone:
         _band(figure, x, low, high, colour)
+    ends = {"array": [high[0] - value[0]], "arrayminus": [value[0] - low[0]], "thickness": 3} if alone else None
     figure.add_scatter(
         x=x,
         y=value,
         name=name,
         legendgroup=name,
-        mode="lines",
+        mode="lines+markers" if alone else "lines",  # a line of one point is none
+        marker={"symbol": "line-ew-open", "size": 16, "color": colour, "line": {"width": 2}},
+        error_y=ends if banded else None,
         line={"color": colour, "dash": "dash"},
         hovertemplate="%{x:g} at once, forecast: %{y:.4g}<extra>" + name + "</extra>",
     )

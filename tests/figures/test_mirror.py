@@ -33,8 +33,21 @@ def test_a_forecast_is_drawn_with_its_band_and_what_was_measured(compared, of, f
     assert open_ones == (~part["fitted"]).sum()
     bands = [trace for trace in figure.data if trace.fill == "toself"]
     assert len(bands) == part.select("isl", "osl").n_unique()
+    lines = [trace for trace in figure.data if trace.mode == "lines" and trace.fill is None]
+    best = sorted(value for trace in lines for value in trace.y)
+    assert best == pytest.approx(sorted(set((part["predicted"] * factor).to_list())))
     new = part.filter(~pl.col("fitted"))["error"].abs().mean()
     assert f"{100 * new:.0f} % off on loads never seen" in figure.layout.title.text
+
+
+def test_a_load_of_its_own_is_drawn_as_a_mark_with_the_ends_of_its_band(fitted):
+    alone = observed(levels=(3,), lengths=(40,), osl=40)
+    compared = mirror.compare(mirror.forecast(fitted, alone), alone)
+    row = compared.row(by_predicate=pl.col("figure") == "ttft", named=True)
+    mark = figures.forecast(compared, of="ttft").data[0]
+    assert mark.y[0] == pytest.approx(1e3 * row["predicted"])
+    assert mark.y[0] + mark.error_y.array[0] == pytest.approx(1e3 * row["high"])
+    assert mark.y[0] - mark.error_y.arrayminus[0] == pytest.approx(1e3 * row["low"])
 
 
 def test_an_unfitted_twin_is_drawn_without_a_band(compared):

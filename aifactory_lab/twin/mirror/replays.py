@@ -1,7 +1,9 @@
 """Arrivals on a fitted machine, simulated request by request (`twin.serving`), with bands.
 
 The bands come of the machines that it might also be, and of requests that are disturbed one by one, as they were while
-it was fitted. A load test of the same arrivals is read into the same figures. Steady loads are `forecasts`' business.
+it was fitted. What stalls the whole machine for longer than a request is not foreseen: on a machine that others share,
+tails are longer than these. A load test of the same arrivals is read into the same figures. Steady loads are
+`forecasts`' business.
 
 >>> from aifactory_lab.serve.load.records import Record
 >>> times = {"start": 0, "end": 9, "scheduled": 0, "chunks": (500_000_000, 2_500_000_000)}

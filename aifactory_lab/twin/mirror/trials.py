@@ -167,7 +167,7 @@ def _arrivals(server: Any, shape: Model, found: Mirror, seconds: float) -> dict[
         return {}
     load = {"isl": int(np.median(found.seen["isl"])), "osl": int(np.median(found.seen["osl"]))}
     alone = found.replica.steady(**load, concurrency=1)
-    rate = BUSY * float(alone.tokens_per_second) / load["osl"]
+    rate = float(f"{BUSY * float(alone.tokens_per_second) / load['osl']:.3g}")
     coming = poisson(rate, max(8, round(rate * seconds)), seed=1)
     read, written = (np.full(len(coming), load[name]) for name in ("isl", "osl"))
     coming = Arrivals(coming.times, read, written, coming.note)
