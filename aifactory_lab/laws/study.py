@@ -3,8 +3,8 @@
     nice python -m aifactory_lab.laws.study pretraining FOLDER
     nice python -m aifactory_lab.laws.study answering FOLDER
 
-Each part writes its tables into FOLDER, with what they were measured on; killed, it goes on where it was. The tables in
-`laws/data` were written by these very commands. This module only says what is measured, and with which settings.
+Each part writes its tables into FOLDER, with what they were measured on; killed, it goes on where it was, as the study
+did whose tables are in `laws/data`. This module only says what is measured, and with which settings.
 
 >>> len(POINTS), POINTS[0], HELD_OUT[-1]
 (26, Point(depth=1, tokens=50000, seed=0), Point(depth=5, tokens=800000, seed=0))
@@ -55,7 +55,7 @@ def pretraining(folder: Path, *, dtype: str = "auto", engine: str = "inline") ->
     fleet = Fleet(engine, folder=folder / "fleet")
     found = sweep.run([*POINTS, *HELD_OUT], packed, words, folder / "sweep", fleet=fleet, dtype=dtype)
     with_ = f"context {sweep.CONTEXT}, batch {sweep.BATCH}, {dtype}"
-    runs.write(found, folder / PRETRAINING, told=[*_about(documents, packed), with_, *_again("pretraining")])
+    runs.write(found, folder / PRETRAINING, told=[*_about(documents, packed), with_, *_again("pretraining", dtype)])
     return found
 
 
@@ -76,7 +76,7 @@ def _answered(folder: Path, dtype: str) -> pl.DataFrame:
     words, packed = _packed(documents, BYTES, folder)
     if not (folder / "base" / "pretraining.json").exists():
         pretrain.run(packed, words, folder / "base", **BASE, dtype=dtype, looks=1, show=False)  # type: ignore[arg-type]
-    told = [*_about(documents, packed), f"depth {BASE['depth']}, {dtype}", *_again("answering")]
+    told = [*_about(documents, packed), f"depth {BASE['depth']}, {dtype}", *_again("answering", dtype)]
     rows: list[dict[str, Any]] = []
     for stage in STAGES:
         if not (folder / "stages" / stage / "card.json").exists():
@@ -157,8 +157,8 @@ def _about(documents: pl.DataFrame, packed: "Shards") -> list[str]:
     ]
 
 
-def _again(part: str) -> list[str]:
-    return [f"again: nice python -m aifactory_lab.laws.study {part} FOLDER"]
+def _again(part: str, dtype: str) -> list[str]:
+    return [f"again: nice python -m aifactory_lab.laws.study {part} FOLDER --dtype {dtype}"]
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ def answers() -> pl.DataFrame:
 )
 def test_every_table_says_where_it_is_from_and_how_to_make_it_again(name, part):
     told = runs.told(runs.kept(name))
-    assert f"again: nice python -m aifactory_lab.laws.study {part} FOLDER" in told
+    assert f"again: nice python -m aifactory_lab.laws.study {part} FOLDER --dtype bfloat16" in told
     assert "standard library of Python 3.11" in told
     assert "PyTorch 2." in told
 
