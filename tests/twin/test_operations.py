@@ -294,6 +294,15 @@ def test_a_heat_wave_costs_power_and_where_there_are_no_chillers_warms_gpus_with
     assert chilled["coolant_celsius"].n_unique() == 1
 
 
+def test_the_least_loaded_replica_answers_sooner_where_requests_differ():
+    came, hit = traffic.steady(60.0), [Incident("node", at_hours=0.1, for_hours=0.1)]
+    how = {"hours": 0.3, "threads": 1, "incidents": hit}
+    turns, least = (operate(PLANT, SERVICE, came, routing=name, **how) for name in ("round-robin", "least-loaded"))
+    assert least.totals()["asked"] == turns.totals()["asked"]
+    assert least.totals()["ttft_p99"] < turns.totals()["ttft_p99"]
+    assert least.timeline["replicas_up"].to_list() == turns.timeline["replicas_up"].to_list()
+
+
 def test_memory_does_not_grow_with_the_time_that_is_simulated():
     came, peaks = traffic.steady(60.0), []
     operate(PLANT, SERVICE, came, hours=0.1, threads=1)  # what is compiled and read once
@@ -362,6 +371,7 @@ def test_a_curve_asks_as_often_as_it_says_and_a_replay_is_its_trace():
         (lambda: operate(PLANT, SERVICE, CALM, window_seconds=-1), "window_seconds=-1"),
         (lambda: operate(PLANT, SERVICE, CALM, hours=1, window_seconds=7200), "window_seconds=7200"),
         (lambda: operate(PLANT, SERVICE, CALM, longest_queue=0), "longest_queue=0"),
+        (lambda: operate(PLANT, SERVICE, CALM, routing="random"), "no routing 'random'"),
         (
             lambda: operate(PLANT, SERVICE, CALM, hours=1, incidents=[Incident("gpu", at_hours=2)]),
             "begins after the end",

@@ -18,7 +18,7 @@ from aifactory_lab.twin.plant import Plant
 from tests.twin import naive
 from tests.twin.test_serving import steps, traces
 
-EXAMPLES = settings(max_examples=40, deadline=None)
+EXAMPLES = settings(max_examples=60, deadline=None)
 SLO = windows.Objective(0.2, 0.012, 0.0)
 LATER = 1e7  # when all has been served
 
@@ -41,8 +41,8 @@ def places(replicas):
     return Places.of(Plant(gpus=8 * replicas, chassis="dgx-h100"), tp=8)
 
 
-def router(trace, replicas, most, queue, threads=1):
-    return Router(places(replicas), Once(trace), SLO, most=most, queue=queue, threads=threads)
+def router(trace, replicas, most, queue, threads=1, **how):
+    return Router(places(replicas), Once(trace), SLO, most=most, queue=queue, threads=threads, **how)
 
 
 @st.composite
@@ -61,8 +61,10 @@ def counted(values):
 @given(st.data(), traces(), steps(), st.integers(1, 4), st.sampled_from([2, 1000]))
 def test_windows_say_what_the_whole_trace_says(data, trace, costs, replicas, queue):
     edges = data.draw(cuts(trace))
-    whole = serving.simulate(trace, costs, replicas=replicas, longest_queue=queue)
-    one = router(trace, replicas, costs.most, queue, threads=data.draw(st.sampled_from([1, 3])))
+    least = data.draw(st.booleans())
+    routing = "least-loaded" if least else "round-robin"
+    whole = serving.simulate(trace, costs, replicas=replicas, longest_queue=queue, routing=routing)
+    one = router(trace, replicas, costs.most, queue, threads=data.draw(st.sampled_from([1, 3])), least_loaded=least)
     counts, sums = np.zeros((2, windows.BUCKETS)), np.zeros((replicas, windows.SUMS))
     came = gone = 0
     for begin, end in pairwise(edges):

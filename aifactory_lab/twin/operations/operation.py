@@ -56,6 +56,7 @@ def operate(
     window_seconds: float = 60.0,
     seed: int = 0,
     longest_queue: int = LONGEST_QUEUE,
+    routing: str = "round-robin",
     threads: int | None = None,
     places: Places | None = None,
 ) -> Day:
@@ -78,6 +79,9 @@ def operate(
         The same seed gives the same day.
     longest_queue
         Requests that may wait at a replica; what comes then is rejected.
+    routing
+        ``"round-robin"`` or ``"least-loaded"`` (fewest requests, waiting or running), among the replicas that stand.
+        The latter needs all replicas, and one core takes them all.
     threads
         Threads that simulate; by default one on each core.
     places
@@ -93,7 +97,7 @@ def operate(
     tp = services.replicas(plant, service).tp
     where = places or Places.of(plant, tp, service.training_gpus)
     operation = _Operation(where, service, traffic, climate or climates.steady(25.0), incidents)
-    operation.start(seed, longest_queue, threads)
+    operation.start(seed, longest_queue, threads, least_loaded=_least_loaded(routing, where))
     record = Record(where, service, (traffic.note, operation.balance.climate.note), incidents, window_seconds, hours)
     try:
         for number, (begin, end) in enumerate(record.spans):
@@ -116,12 +120,12 @@ class _Operation:
         still = Activity(np.zeros(()), np.zeros(()))
         self.last: tuple[Activity, float] = (still, 1.0)  # of serving GPUs, and their clock meanwhile
 
-    def start(self, seed: int, longest_queue: int, threads: int | None) -> None:
+    def start(self, seed: int, longest_queue: int, threads: int | None, *, least_loaded: bool) -> None:
         steps, service = self.at(1.0)[1], self.service
         ttft, itl = (math.inf if ms is None else ms / 1e3 for ms in (service.ttft_ms, service.tpot_ms))
         self.router = Router(
             self.places, self.traffic, Objective(ttft, itl, steps.first),
-            most=steps.most, queue=longest_queue, seed=seed, threads=threads,
+            most=steps.most, queue=longest_queue, seed=seed, threads=threads, least_loaded=least_loaded,
         )  # fmt: skip
 
     def at(self, clock: float) -> tuple[Costs, Steps]:
@@ -198,6 +202,17 @@ def _mean(did: Activity, served: Served) -> Activity:
     return Activity(
         *(np.asarray(weight @ np.broadcast_to(part, weight.shape) / whole) for part in (did.core, did.memory))
     )
+
+
+def _least_loaded(routing: str, places: Places) -> bool:
+    known = ("round-robin", "least-loaded")
+    if routing not in known:
+        msg = f"no routing {routing!r} of a day; there are: {', '.join(known)}"
+        raise TwinError(msg, mend='routing="least-loaded"')
+    if routing == "least-loaded" and len(places) < places.count:
+        msg = f"routing={routing!r} needs all {places.count} replicas, not {len(places)} of them"
+        raise TwinError(msg, mend='routing="round-robin"')
+    return routing == "least-loaded"
 
 
 def _check(hours: float, window_seconds: float, longest_queue: int) -> None:

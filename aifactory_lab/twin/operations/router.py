@@ -77,6 +77,8 @@ class Router:
         The same seed gives the same requests.
     threads
         How many replicas are simulated at the same time; by default one on each core.
+    least_loaded
+        Hand requests to who has fewest, waiting or running, instead of in turn; then one thread simulates all replicas.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Router:
         queue: int,
         seed: int = 0,
         threads: int | None = None,
+        least_loaded: bool = False,
     ) -> None:
         self.places, self.traffic, self.objective = places, traffic, objective
         self.generator = np.random.default_rng(seed)
@@ -96,7 +99,8 @@ class Router:
         self.up = np.ones(len(places), np.bool_)
         self.turn = 0
         self.due: Reals | None = None
-        workers = threads or len(os.sched_getaffinity(0))
+        self.least_loaded = least_loaded
+        workers = 1 if least_loaded else threads or len(os.sched_getaffinity(0))
         self.blocks = _blocks(places.stratum, workers)
         self.workers = ThreadPoolExecutor(workers) if min(workers, len(self.blocks)) > 1 else None
 
@@ -139,7 +143,7 @@ class Router:
 
     def _lost(self, up: Flags, begin: float) -> tuple[Requests, float]:
         """Take the requests out of replicas that fell out, first come first, and let those that came back begin."""
-        self.pool.clock[up & ~self.up] = begin
+        self.pool.clock[up & ~self.up] = self.pool.due[up & ~self.up] = begin
         fallen = np.flatnonzero(self.up & ~up)
         self.up = up
         nothing = (np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
@@ -234,7 +238,9 @@ class Router:
             (self.pool, costs, window, self.objective, sums, counts[number], begin, end)
             for number, (begin, end) in enumerate(self.blocks)
         ]
-        if self.workers is None:
+        if self.least_loaded:
+            windows.share(self.pool, costs, window, self.objective, sums, counts[0])
+        elif self.workers is None:
             for job in jobs:
                 windows.run(*job)
         else:

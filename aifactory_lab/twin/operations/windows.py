@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from aifactory_lab.twin.replicas import Function, Reals, Steps, Whole, inlined, pop, push, span
+from aifactory_lab.twin.replicas import MANY, Function, Reals, Steps, Whole, inlined, pop, push, span
 
 # What a window adds up for each replica: seconds of prefill, of decoding, of reading and of arithmetic within decoding;
 # sequences × seconds and tokens of context × seconds; tokens written; requests; and seconds to first tokens, between
@@ -51,13 +51,14 @@ class Queue(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """Where replicas stand.
+    """Where replicas stand: `clock` is the end of what each has done, `due` when it will do more.
 
     `ends` and `who` are heaps by the step in which a sequence ends, of places in `running` and `first`; `free` is a
     stack of places. `queue` is a ring that begins at `head`.
     """
 
     clock: Reals
+    due: Reals
     step: Whole
     batch: Whole
     context: Whole
@@ -168,15 +169,16 @@ def _steps(pool: Pool, steps: Steps, replica: int, most: int, wanted: float) -> 
 
 
 @inlined
-def _decode(pool: Pool, steps: Steps, sums: Reals, replica: int, count: int, until: float) -> bool:
-    """Decode so many steps if they end by then."""
+def _decode(pool: Pool, steps: Steps, sums: Reals, replica: int, count: int, until: float) -> float:
+    """Decode so many steps if they end by then; return when they end."""
     batch, context = pool.batch[replica], pool.context[replica]
     reading, compute = steps.reading[batch], steps.compute[batch]
     seconds = span(count, batch, context, reading, steps.growth, compute, steps.lost[batch])
-    if pool.clock[replica] + seconds > until:
-        return False
+    end: float = pool.clock[replica] + seconds
+    if end > until:
+        return end
     seen = count * (context + batch * ((count - 1) / 2.0))  # tokens of context, summed over the steps
-    pool.clock[replica] += seconds
+    pool.clock[replica] = end
     pool.step[replica] += count
     pool.context[replica] += count * batch
     sums[replica, DECODE] += seconds
@@ -185,13 +187,16 @@ def _decode(pool: Pool, steps: Steps, sums: Reals, replica: int, count: int, unt
     sums[replica, BATCH] += batch * seconds
     sums[replica, CONTEXT] += seen / count * seconds
     sums[replica, TOKENS] += count * batch
-    return True
+    return end
 
 
 @inlined
 def _advance(pool: Pool, steps: Steps, sums: Reals, counts: Whole, slo: Objective, replica: int, until: float) -> None:
     """Let a replica do everything that ends until then, and admit whom it can before."""
-    while pool.clock[replica] <= until:  # or it is in the midst of a prompt
+    while True:
+        pool.due[replica] = pool.clock[replica]
+        if pool.clock[replica] > until:  # in the midst of a prompt
+            return
         _release(pool, sums, counts, slo, replica)
         wanted = np.inf
         if pool.waiting[replica] > 0 and pool.batch[replica] < steps.most:
@@ -200,16 +205,19 @@ def _advance(pool: Pool, steps: Steps, sums: Reals, counts: Whole, slo: Objectiv
             if pool.reserved[replica] + tokens <= steps.capacity:
                 wanted = pool.queue.reached[replica, place]
                 if pool.batch[replica] == 0 or pool.clock[replica] >= wanted:
-                    if max(pool.clock[replica], wanted) >= until:
+                    pool.due[replica] = max(pool.clock[replica], wanted)
+                    if pool.due[replica] >= until:
                         return
                     _admit(pool, steps, sums, replica)
                     continue
         if pool.batch[replica] == 0:
+            pool.due[replica] = np.inf
             return
         count = pool.ends[replica, 0] - pool.step[replica]
         if wanted < np.inf:
             count = _steps(pool, steps, replica, count, wanted)
-        if not _decode(pool, steps, sums, replica, count, until):
+        pool.due[replica] = _decode(pool, steps, sums, replica, count, until)
+        if pool.due[replica] > until:
             return
 
 
@@ -226,22 +234,48 @@ def _receive(pool: Pool, window: Window, sums: Reals, replica: int, request: int
     pool.waiting[replica] += 1
 
 
+@inlined
+def _finish(pool: Pool, steps: Steps, sums: Reals, counts: Whole, slo: Objective, replica: int, until: float) -> None:
+    """Let a replica do what ends until then, and end every step that has begun by then: the next may cost more."""
+    _advance(pool, steps, sums, counts, slo, replica, until)
+    if pool.batch[replica] > 0 and pool.clock[replica] < until:
+        most = pool.ends[replica, 0] - pool.step[replica]
+        _decode(pool, steps, sums, replica, _steps(pool, steps, replica, most, until), np.inf)
+    pool.due[replica] = pool.clock[replica]
+
+
 @threaded
 def run(
     pool: Pool, steps: Steps, window: Window, slo: Objective, sums: Reals, counts: Whole, begin: int, end: int
 ) -> None:
-    """Serve the replicas from `begin` to `end` until the window ends, and end every step that has begun by then."""
+    """Serve the replicas from `begin` to `end` until the window ends, each with the requests that are its own."""
     for replica in range(begin, end):
         if window.starts[replica] < 0:
             continue
         for request in range(window.starts[replica], window.stops[replica], window.stride):
             _advance(pool, steps, sums, counts, slo, replica, window.reached[request])
             _receive(pool, window, sums, replica, request)
-        _advance(pool, steps, sums, counts, slo, replica, window.end)
-        if pool.batch[replica] > 0 and pool.clock[replica] < window.end:
-            most = pool.ends[replica, 0] - pool.step[replica]
-            count = _steps(pool, steps, replica, most, window.end)
-            _decode(pool, steps, sums, replica, count, np.inf)
+        _finish(pool, steps, sums, counts, slo, replica, window.end)
+
+
+@threaded
+def share(pool: Pool, steps: Steps, window: Window, slo: Objective, sums: Reals, counts: Whole) -> None:
+    """Serve all replicas until the window ends: each request goes to that which has fewest, waiting or running."""
+    for request in range(len(window.came)):
+        now, least, lightest = window.reached[request], -1, MANY
+        for replica in range(len(pool.clock)):
+            if window.starts[replica] < 0:
+                continue
+            if pool.due[replica] <= now:
+                _advance(pool, steps, sums, counts, slo, replica, now)
+            load = pool.batch[replica] + pool.waiting[replica]
+            if load < lightest:
+                least, lightest = replica, load
+        _receive(pool, window, sums, least, request)
+        pool.due[least] = min(pool.due[least], now)
+    for replica in range(len(pool.clock)):
+        if window.starts[replica] >= 0:
+            _finish(pool, steps, sums, counts, slo, replica, window.end)
 
 
 def idle(replicas: int, most: int, queue: int) -> Pool:
@@ -250,8 +284,8 @@ def idle(replicas: int, most: int, queue: int) -> Pool:
     ends, who = (np.zeros((replicas, most), np.int64) for _ in range(2))
     free = np.tile(np.arange(most), (replicas, 1))
     running, waits = _places(replicas, most), _places(replicas, queue)
-    clock, first = np.zeros(replicas), np.zeros((replicas, most))
-    return Pool(clock, step, batch, context, reserved, ends, who, free, running, first, waits, head, waiting)
+    clock, due, first = np.zeros(replicas), np.zeros(replicas), np.zeros((replicas, most))
+    return Pool(clock, due, step, batch, context, reserved, ends, who, free, running, first, waits, head, waiting)
 
 
 def _places(replicas: int, places: int) -> Queue:
