@@ -1,8 +1,9 @@
 """Serving simulated: a trace meets replicas of a model, and every request gets its TTFT, ITL and latency.
 
 Each replica is a tensor-parallel group (`step_costs`) that reads prompts first come, first served, and decodes all
-that was admitted together (`replicas` has the rules). Figures are named and counted as in `serve.load.summary`. Power,
-failures and networks between replicas are not known here.
+that was admitted together (`replicas` has the rules). Figures are named and counted as in `serve.load.summary`. Every
+request is kept; `operations` simulates a day, which keeps none. Power, failures and networks between replicas are not
+known here.
 
 >>> from aifactory_lab.twin.traces import Trace
 >>> steps = Steps.flat(step=0.010, prefill=0.001, most=4)

@@ -2,7 +2,8 @@
 
 In each window the replicas that stand serve what comes, exactly; what their GPUs did makes watts, watts make heat, and
 what grid and cooling allow makes the clocks of the next window. Arithmetic slows with the clock and memory hardly does,
-so decoding, which mostly reads, slows little. Memory holds a row a window, and no request that has ended.
+so decoding, which mostly reads, slows little. Memory holds a row a window, 16 bytes a window and rack, and no request
+that has ended.
 
 >>> from aifactory_lab.twin.operations import traffic
 >>> from aifactory_lab.twin.plant import Plant
