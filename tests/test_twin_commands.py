@@ -95,3 +95,11 @@ def test_some_replicas_speak_for_all_of_them_with_an_interval():
     said = run(*words, "--hours", "0.2", "--share", "0.1")
     assert re.search(r"of 256 replicas +value +95% interval", said)
     assert re.search(r"tokens per second +[\d.,k ]+ +[\d.,k ]+ – [\d.,k ]+", said)
+
+
+def test_the_report_and_the_hall_are_files(tmp_path):
+    said = run("design", *SMALL, "--out", str(tmp_path / "design.html"))
+    assert "Report: " in said
+    assert "72 GPUs for llama-3-70b" in (tmp_path / "design.html").read_text()
+    run("usd", str(tmp_path / "hall"), "--gpus", "72")
+    assert [file.suffix for file in (tmp_path / "hall").rglob("*.usd*")]

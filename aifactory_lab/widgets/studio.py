@@ -165,6 +165,11 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
         return [
             Download("Report (HTML)", "design.html", report, hint="everything on one page, offline"),
-            Download("Figures (CSV)", "design.csv", table, hint="every figure with its range"),
+            Download(
+                "Figures (CSV)",
+                "design.csv",
+                table,
+                hint="every figure with its range; where a day was run, its timeline",
+            ),
             Download("Hall (OpenUSD, zip)", "hall_usd.zip", scene, hint="with SimReady metadata"),
         ]
