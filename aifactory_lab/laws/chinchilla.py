@@ -12,6 +12,7 @@ True
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 
 import numpy as np
 import polars as pl
@@ -177,6 +178,8 @@ def fit(runs: pl.DataFrame, *, replicates: int = REPLICATES, delta: float = DELT
     problem = Problem(*_columns(runs), delta)
     draws = np.random.default_rng(seed)
     # Five numbers need no second thread, and threads that wait for each other made this fifty times slower (measured).
+    # The limit is put on what is loaded, so SciPy, which brings a BLAS of its own, is loaded before.
+    import_module("scipy.optimize")
     with threadpool_limits(1):
         best = problem.best()
         rows = [problem.again(draws).follow(best[0])[0] for _ in range(replicates)]

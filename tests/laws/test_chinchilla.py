@@ -1,5 +1,9 @@
 """A fit finds the constants that points were drawn from, says how sure it is, and predicts what it has not seen."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -15,6 +19,19 @@ from aifactory_lab.laws.objective import Problem
 from tests.laws.points import BUDGETS, SIZES, drawn
 
 NAMES = chinchilla.NAMES
+FIRST_FIT = """
+from threadpoolctl import threadpool_info
+from aifactory_lab.laws import chinchilla, objective
+from tests.laws.points import drawn
+follow, seen = objective.Problem.follow, []
+def watched(problem, start):
+    found = follow(problem, start)
+    seen.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+    return found
+objective.Problem.follow = watched
+chinchilla.fit(drawn(chinchilla.EPOCH), replicates=1)
+print(*set(seen))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +144,11 @@ def test_runs_are_a_file_that_people_read(tmp_path):
     assert path.read_text().startswith("# from Epoch's constants\n# again: this test\nparameters,tokens,loss,flops\n")
     assert runs.told(path) == "from Epoch's constants\nagain: this test"
     assert runs.read(path)["loss"].to_list() == pytest.approx(points["loss"].to_list(), rel=1e-5)
+
+
+def test_the_first_fit_of_a_process_has_one_thread_too():
+    """SciPy brings a BLAS of its own: loaded under the limit it would have as many threads as there are cores."""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", FIRST_FIT]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=300)
+    assert done.stdout.split() == ["1"]
