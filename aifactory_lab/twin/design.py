@@ -211,7 +211,7 @@ def _notes(
     service: Service, cut: Replicas, done: Load, clock: float, watts: float, limit: float, bound: str
 ) -> tuple[str, ...]:
     """Say what a reader should know of this design."""
-    notes = [f"{cut.tp} GPUs a replica: {cut.reason}"]
+    notes = [f"{cut.tp} {'GPU' if cut.tp == 1 else 'GPUs'} a replica: {cut.reason}"]
     if done.overloaded:
         asked, most = service.requests_per_second, done.most_rate * cut.count
         notes.append(f"overloaded: {asked:g} requests/s are asked, {most:.4g} is all it could; the queue has no end")

@@ -171,7 +171,7 @@ class Outcome:
             ("requests per second", self.requests_per_second, None, None, "1/s", said),
             ("time to first token", self.ttft * ms, *(one * ms for one in self.ttft_range), "ms", SILICON),
             ("time per token", self.tpot * ms, *(one * ms for one in self.tpot_range), "ms", SILICON),
-            ("replicas", self.replicas.count, None, None, "", f"{self.replicas.tp} GPUs each: {self.replicas.reason}"),
+            ("replicas", self.replicas.count, None, None, "", f"of {self.replicas.tp} GPU(s): {self.replicas.reason}"),
             ("requests in a replica", self.concurrency, None, None, "", "Little's law, means only"),
             ("GPU activity", float(self.activity.total), None, None, "1", POWER),
             ("clock", self.clock, None, None, "of boost", self.bound or "nothing binds it"),
