@@ -94,35 +94,43 @@ def _forecasts(figure: go.Figure, fit: Fit, held_out: pl.DataFrame) -> None:
     )
 
 
-def isoflop(law: Law, budgets: Sequence[float], runs: pl.DataFrame | None = None) -> go.Figure:
-    """Draw the loss over the size for several budgets of operations, their optima, and the runs that cost as much."""
+def isoflop(
+    law: Law, budgets: Sequence[float], runs: pl.DataFrame | None = None, *, chosen: float | None = None
+) -> go.Figure:
+    """Draw the loss over the size for several budgets of operations, their optima, and the runs that cost as much.
+
+    Parameters
+    ----------
+    chosen
+        One more budget, drawn above the others.
+    """
     figure = go.Figure()
     for number, budget in enumerate(budgets):
-        colour, name = COLOURS[number % len(COLOURS)], f"{budget:.2g} FLOP"
-        best = law.optimum(budget)
-        size = np.geomspace(best.parameters / WIDTH[0], best.parameters * WIDTH[1], STEPS)
-        figure.add_scatter(
-            x=size, y=law.along(budget, size), mode="lines", line={"color": colour}, name=name, legendgroup=name
-        )
-        if runs is not None:
-            work = 6 * runs["parameters"] * runs["tokens"]
-            near = runs.filter((work > budget / APART) & (work < budget * APART))
-            figure.add_scatter(
-                x=near["parameters"].to_list(),
-                y=near["loss"].to_list(),
-                mode="markers",
-                marker={"color": colour, "size": 8},
-                name=name,
-                legendgroup=name,
-                showlegend=False,
-            )
+        _spent(figure, law, budget, runs, {"color": COLOURS[number % len(COLOURS)]})
     best = law.optimum(np.asarray(budgets, np.float64))
     marker = {"color": PLAIN, "size": 9, "symbol": "x"}
     line = {"color": PLAIN, "dash": "dash", "width": 1}
     figure.add_scatter(x=best.parameters, y=best.loss, mode="lines+markers", marker=marker, line=line, name="optimum")
+    if chosen is not None:
+        _spent(figure, law, chosen, runs, {"color": BAD, "width": 4})
+        here, star = law.optimum(chosen), {"color": BAD, "size": 15, "symbol": "star"}
+        figure.add_scatter(x=[here.parameters], y=[here.loss], mode="markers", marker=star, name="its optimum")
     title = "The same arithmetic, spent on more parameters or on more tokens"
     theme.layout(figure, title, x="parameters", y="nats per token", height=420)
     return _counts(_below(figure))
+
+
+def _spent(figure: go.Figure, law: Law, budget: float, runs: pl.DataFrame | None, line: dict[str, object]) -> None:
+    """Add one budget's curve, and the runs that cost about as much."""
+    name, best = f"{budget:.2g} FLOP", law.optimum(budget)
+    size = np.geomspace(best.parameters / WIDTH[0], best.parameters * WIDTH[1], STEPS)
+    figure.add_scatter(x=size, y=law.along(budget, size), mode="lines", line=line, name=name, legendgroup=name)
+    if runs is None:
+        return
+    work = 6 * runs["parameters"] * runs["tokens"]
+    near = runs.filter((work > budget / APART) & (work < budget * APART))
+    x, y, marker = near["parameters"].to_list(), near["loss"].to_list(), {"color": line["color"], "size": 8}
+    figure.add_scatter(x=x, y=y, mode="markers", marker=marker, name=name, legendgroup=name, showlegend=False)
 
 
 def post_training(curve: pl.DataFrame) -> go.Figure:

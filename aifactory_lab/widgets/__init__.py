@@ -1,11 +1,11 @@
-"""Live boards in a notebook: GPUs, throughput, the factory floor, all of them on one page, a training, a fleet; a twin.
+"""Live boards in a notebook: GPUs, throughput, the floor, all of them on one page, a training, a fleet; twin, budget.
 
 A board draws in the browser what samplers read in threads, and goes on while a cell computes. Nothing in the house
 imports this room; it computes nothing that a figure or a test could want.
 
 >>> from aifactory_lab import widgets
 >>> widgets.__all__[:5]
-['Board', 'DesignStudio', 'FactoryFloor', 'FleetBoard', 'FleetForms']
+['Board', 'BudgetBoard', 'DesignStudio', 'FactoryFloor', 'FleetBoard']
 """
 
 from importlib import import_module
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aifactory_lab.widgets.board import Board
+    from aifactory_lab.widgets.budget import BudgetBoard
     from aifactory_lab.widgets.fleet import FleetBoard
     from aifactory_lab.widgets.fleetforms import FleetForms
     from aifactory_lab.widgets.floor import FactoryFloor
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Board": "board",
+    "BudgetBoard": "budget",
     "DesignStudio": "studio",
     "FactoryFloor": "floor",
     "FleetBoard": "fleet",
@@ -37,6 +39,7 @@ _HOMES = {
 }
 __all__ = [
     "Board",
+    "BudgetBoard",
     "DesignStudio",
     "FactoryFloor",
     "FleetBoard",

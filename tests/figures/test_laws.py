@@ -62,6 +62,17 @@ def test_iso_flop_curves_have_their_least_at_the_optimum(parted):
     assert figure.data[-1].name == "optimum"
 
 
+def test_a_chosen_budget_stands_above_the_others_which_stay(parted):
+    fit, _ = parted
+    before = figures.isoflop(fit.law, [1e20, 1e21])
+    figure = figures.isoflop(fit.law, [1e20, 1e21], chosen=3e20)
+    assert all(trace == same for trace, same in zip(figure.data, before.data, strict=False))
+    *_, curve, star = figure.data
+    assert (curve.name, curve.line.width) == ("3e+20 FLOP", 4)
+    assert star.x[0] == pytest.approx(fit.law.optimum(3e20).parameters)
+    assert star.y[0] == pytest.approx(min(curve.y), rel=1e-3)
+
+
 def test_what_was_forgotten_stands_below_what_was_won():
     figure = figures.post_training(TUNED)
     lost = next(trace for trace in figure.data if trace.name == "old text")
