@@ -181,6 +181,7 @@ def stop(curve: pl.DataFrame, control: pl.DataFrame, *, dollars_per_mtoken: floa
     both = curve.join(control, on="k", suffix="_control").filter(pl.col("high_control") >= pl.col("low"))
     beaten = int(both["k"][0]) if both.height else None
     most = int(told["k"].to_numpy().max())
-    first = f"{k} answers a question bring most" + (", the most that were tried" if k == most else "")
+    first = "1 answer a question brings most" if k == 1 else f"{k} answers a question bring most"
+    first += ", the most that were tried" if k == most else ""
     second = f"from {beaten} on, guesses are as good" if beaten else f"up to {most}, guesses are not as good"
     return Stop(k, beaten, f"{first}; {second}")
