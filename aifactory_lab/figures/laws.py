@@ -112,7 +112,7 @@ def isoflop(
     line = {"color": PLAIN, "dash": "dash", "width": 1}
     figure.add_scatter(x=best.parameters, y=best.loss, mode="lines+markers", marker=marker, line=line, name="optimum")
     if chosen is not None:
-        _spent(figure, law, chosen, runs, {"color": BAD, "width": 4})
+        _spent(figure, law, chosen, runs, {"color": BAD, "width": 4}, "chosen: ")
         here, star = law.optimum(chosen), {"color": BAD, "size": 15, "symbol": "star"}
         figure.add_scatter(x=[here.parameters], y=[here.loss], mode="markers", marker=star, name="its optimum")
     title = "The same arithmetic, spent on more parameters or on more tokens"
@@ -120,9 +120,11 @@ def isoflop(
     return _counts(_below(figure))
 
 
-def _spent(figure: go.Figure, law: Law, budget: float, runs: pl.DataFrame | None, line: dict[str, object]) -> None:
+def _spent(
+    figure: go.Figure, law: Law, budget: float, runs: pl.DataFrame | None, line: dict[str, object], kind: str = ""
+) -> None:
     """Add one budget's curve, and the runs that cost about as much."""
-    name, best = f"{budget:.2g} FLOP", law.optimum(budget)
+    name, best = f"{kind}{budget:.2g} FLOP", law.optimum(budget)
     size = np.geomspace(best.parameters / WIDTH[0], best.parameters * WIDTH[1], STEPS)
     figure.add_scatter(x=size, y=law.along(budget, size), mode="lines", line=line, name=name, legendgroup=name)
     if runs is None:

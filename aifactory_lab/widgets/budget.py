@@ -23,8 +23,9 @@ from aifactory_lab.laws import plan as plans
 from aifactory_lab.laws import runs as tables
 from aifactory_lab.laws.chinchilla import Fit, Forecast
 from aifactory_lab.laws.law import Law, Optimum
+from aifactory_lab.report import TextTable
 from aifactory_lab.twin_report import Kpi, number
-from aifactory_lab.twin_report.tables import table
+from aifactory_lab.twin_report.kpis import span
 from aifactory_lab.widgets import studiotiles
 from aifactory_lab.widgets.budgetform import BudgetForm
 from aifactory_lab.widgets.spoken import said, warned
@@ -121,8 +122,10 @@ class BudgetBoard(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         except FactoryError as error:
             self.plan, self.price.value, self.message.value = None, "", warned(error)
             return
-        title = f"<b>Trained on {plant.gpus:,} GPUs in {plant.chassis}, a model of whole layers</b>"
-        self.message.value, self.price.value = "", title + studiotiles.table(table(self.plan.table()))
+        title = (
+            f"<b>Trained on {plant.gpus:,} GPUs in {plant.chassis}</b>, if MFU is {self.form.mfu:.0%}: large models' is"
+        )
+        self.message.value, self.price.value = "", title + studiotiles.table(_priced(self.plan))
 
     def _bought(self) -> list[Kpi]:
         """Return the budget and what is best bought for it."""
@@ -158,6 +161,15 @@ class BudgetBoard(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _settle(self) -> None:
         self._pending = False
         self.show()
+
+
+def _priced(plan: plans.Plan) -> TextTable:
+    """Return a plan as text, with a range where it has one."""
+    rows = [
+        [figure, number(usual), span(low, high) if low < high else "", unit]
+        for figure, low, usual, high, unit in plan.table().iter_rows()
+    ]
+    return TextTable(["a model of whole layers", "usual", "range", "unit"], rows, ["unit"])
 
 
 @cache

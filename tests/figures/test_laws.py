@@ -68,7 +68,7 @@ def test_a_chosen_budget_stands_above_the_others_which_stay(parted):
     figure = figures.isoflop(fit.law, [1e20, 1e21], chosen=3e20)
     assert all(trace == same for trace, same in zip(figure.data, before.data, strict=False))
     *_, curve, star = figure.data
-    assert (curve.name, curve.line.width) == ("3e+20 FLOP", 4)
+    assert (curve.name, curve.line.width) == ("chosen: 3e+20 FLOP", 4)
     assert star.x[0] == pytest.approx(fit.law.optimum(3e20).parameters)
     assert star.y[0] == pytest.approx(min(curve.y), rel=1e-3)
 
