@@ -79,6 +79,7 @@ def test_it_says_where_trying_again_stops_to_pay():
     assert told["dollars_per_correct"].to_list() == pytest.approx([0.001 / 0.3, 0.004 / 0.6, 0.016 / 0.7])
     cheap, dear = (stop(curve, control, dollars_per_mtoken=100.0, worth=worth) for worth in (0.005, 1.0))
     assert (cheap.k, dear.k, dear.beaten) == (1, 16, 16)
+    assert cheap.words == "1 answer a question brings most; from 16 on, guesses are as good"
     assert dear.words == "16 answers a question bring most, the most that were tried; from 16 on, guesses are as good"
 
 
