@@ -137,7 +137,10 @@ class _Operation:
                 service.shape, self.places.plant.gpu, tp=self.places.tp, precision=service.precision,
                 engine=service.engine, parameters=fitted, clock=clock,
             )  # fmt: skip
-            steps = Steps.of(costs, most=service.sequences, first=fitted.first_token_seconds)
+            # As in the closed form: reading a prompt takes a step's reading of the weights, too, which the replica's
+            # work does not count.
+            first = fitted.first_token_seconds + float(costs.step(1.0, 0.0))
+            steps = Steps.of(costs, most=service.sequences, first=first)
             self.costs = {clock: (costs, steps)} | dict(list(self.costs.items())[:8])
         return self.costs[clock]
 
