@@ -2,9 +2,9 @@
 
 Sizes, tokens, batch and order are the sweep's, one thread, the dtype that multiplies faster here. The plain loop trains
 Hugging Face's Llama as anybody would, under autocast, by PyTorch's own optimisers: once by AdamW alone, once by what
-the sweep takes, Muon for the matrices and AdamW for the rest. First all begin at the same weights and make a few steps in
-float32: the first losses must agree, and where the optimisers are the same those of every step. MFU is the arithmetic
-of the model ÷ the fastest matrix product that was seen here in that dtype.
+the sweep takes, Muon for the matrices and AdamW for the rest. First all begin at the same weights and make a few steps
+in float32: the first losses must agree, and where the optimisers are the same those of every step. MFU is the
+arithmetic of the model ÷ the fastest matrix product that was seen here in that dtype.
 """
 
 import tempfile
