@@ -4,7 +4,7 @@ An interval about a forecast knows the noise of the runs, and nothing of a law t
 what is already known. Beyond the largest factor that was tested nothing is vouched for.
 
 >>> words(pl.DataFrame({"beyond": [1.5, 1.8], "error": [0.01, -0.03]})).partition(";")[0]
-'forecasts up to 2 times beyond the runs of a fit were within 0.026 nats in eight of ten cases'
+'forecasts up to 1.8 times beyond the runs of a fit were within 0.026 nats in eight of ten cases'
 """
 
 import polars as pl
@@ -52,14 +52,15 @@ def errors(runs: pl.DataFrame, *, least: int = 10, delta: float = DELTA) -> pl.D
 
 def words(told: pl.DataFrame) -> str:
     """Say how good the forecasts of `errors` were, by how far they went, and where the test ends."""
-    said, least = [], 1.0
+    said, least, most = [], 1.0, float(told["beyond"].to_numpy().max())
     for factor in FACTORS:
         near = told.filter((pl.col("beyond") > least) & (pl.col("beyond") <= factor))
         if near.height:
             error = near["error"].abs().quantile(SHARE, "linear")
-            said.append(f"up to {factor} times within {error:.2g} nats")
+            said.append(f"up to {min(factor, most):.2g} times within {error:.2g} nats")
         least = factor
-    most = float(told["beyond"].to_numpy().max())
     first, *rest = said
     first = first.replace(" times within", " times beyond the runs of a fit were within") + " in eight of ten cases"
-    return f"forecasts {', '.join([first, *rest])}; further than {most:.2g} times nothing was tested"
+    high = float((told["error"] > 0).mean() or 0.0)
+    sign = f"{high:.0%} of them were too high"
+    return f"forecasts {', '.join([first, *rest])}; {sign}; further than {most:.2g} times nothing was tested"
