@@ -1,7 +1,7 @@
 """The questions of the budget's board: under which law, how many operations, on which plant.
 
-The slider goes over the budgets that the chosen law can say something of: those of the sweep and a thousand times
-beyond, or those of published trainings. This module checks nothing: the twin does, in its own words.
+A sweep's law and a published one have a slider each, over the budgets that they can say something of: a page whose
+slider gets other ends answers with the nearest of them. This module checks nothing: the twin does, in its own words.
 
 >>> form = BudgetForm(sweep=(1e10, 1e13))
 >>> form.flops, form.stay(), form.plant().gpus
@@ -23,8 +23,8 @@ from aifactory_lab.widgets.studioform import STYLE, WIDE, group
 
 SWEEP = "fitted to the sweep"
 PUBLISHED = {"Epoch AI 2024": EPOCH, "Hoffmann et al. 2022": HOFFMANN}
-# Decades of the slider: where it begins, stands first, ends. A published law's go from about Hoffmann's smallest runs,
-# by Chinchilla's budget, to above today's largest trainings; a sweep's to a thousand times beyond it.
+# Decades of a slider: where it begins, stands first, ends. A published law's go from about Hoffmann's smallest runs, near
+# Chinchilla's budget to above today's largest trainings; a sweep's to a thousand times beyond it.
 DECADES = (18, 24, 27)
 FURTHER = 3
 BETWEEN = 2  # decades between the curves that stay
@@ -50,11 +50,13 @@ class BudgetForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._sweep = math.floor(least), math.ceil(most) - 1, math.ceil(most) + FURTHER
         self.changed: Callable[[], None] | None = None
         self.fields = _fields()
-        self._reach()
-        self.fields["law"].observe(self._reach, "value")
+        self.budgets = {"flops": _slider(*self._sweep), "published_flops": _slider(*DECADES)}
+        self.fields |= self.budgets
+        self._turn()
+        self.fields["law"].observe(self._turn, "value")
         for field in self.fields.values():
             field.observe(self._on_change, "value")
-        asked = {"The budget": ("law", "flops"), "The plant": ("chassis", "gpus", "mfu")}
+        asked = {"The budget": ("law", *self.budgets), "The plant": ("chassis", "gpus", "mfu")}
         super().__init__([group(title, [self.fields[name] for name in names]) for title, names in asked.items()])
 
     @property
@@ -65,7 +67,7 @@ class BudgetForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
     @property
     def flops(self) -> float:
         """The budget, in floating-point operations."""
-        return float(self.fields["flops"].value)
+        return float(self.budgets[self._asked].value)
 
     @property
     def mfu(self) -> float:
@@ -91,12 +93,14 @@ class BudgetForm(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _decades(self) -> tuple[int, int, int]:
         return self._sweep if self.published is None else DECADES
 
-    def _reach(self, _: object = None) -> None:
-        """Let the slider go over the law's budgets; as one change, for its ends must never cross."""
-        begin, first, end = self._decades
-        slider = self.fields["flops"]
-        with slider.hold_trait_notifications():
-            slider.min, slider.max, slider.value = float(begin), float(end), 10.0**first
+    @property
+    def _asked(self) -> str:
+        return "flops" if self.published is None else "published_flops"
+
+    def _turn(self, _: object = None) -> None:
+        """Show the slider of the chosen law."""
+        for name, slider in self.budgets.items():
+            slider.layout.display = None if name == self._asked else "none"
 
     def _on_change(self, _: object) -> None:
         if self.changed is not None:
@@ -108,8 +112,13 @@ def _fields() -> dict[str, Any]:
     names = [*hardware.names("node"), *hardware.names("rack")]
     return {
         "law": ipw.Dropdown(options=[SWEEP, *PUBLISHED], value=SWEEP, description="law", **wide),
-        "flops": ipw.FloatLogSlider(value=1e12, min=10, max=16, step=0.05, description="FLOP", **wide),
         "chassis": ipw.Dropdown(options=names, value="dgx-h100", description="chassis", **wide),
         "gpus": ipw.FloatLogSlider(value=1024, description="GPUs", **POWERS, **wide),
         "mfu": ipw.IntSlider(round(100 * plan.MFU), 5, 70, description="MFU, %", **wide),
     }
+
+
+def _slider(begin: int, first: int, end: int) -> ipw.FloatLogSlider:
+    layout = ipw.Layout(width=WIDE.width, min_width=WIDE.min_width)  # its own: one of them is hidden
+    asked = {"value": 10.0**first, "min": begin, "max": end, "step": 0.05, "description": "FLOP"}
+    return ipw.FloatLogSlider(**asked, style=STYLE, layout=layout)

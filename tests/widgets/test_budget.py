@@ -101,17 +101,20 @@ def test_a_model_too_small_for_its_vocabulary_is_said_in_place_and_the_curve_goe
     assert board.message.value == ""
 
 
-def test_a_published_law_has_budgets_of_its_own_and_no_runs(board):
-    board.form.fields["law"].value = "Epoch AI 2024"
+def test_a_published_law_has_a_slider_of_its_own_and_no_runs(board):
+    ask(board, flops=3e11, law="Epoch AI 2024")
+    seen = {name: slider.layout.display for name, slider in board.form.budgets.items()}
+    assert seen == {"flops": "none", "published_flops": None}
     assert board.law is EPOCH
-    assert (board.form.fields["flops"].min, board.form.flops) == (18, 1e24)
+    assert board.form.flops == 1e24
     assert board.forecast is None
     assert "90%" not in board.tiles.value, "only the constants are known"
     assert "its own text, vocabulary and recipe" in board.words.value
     assert board.plan.model.vocabulary == 32_000
     assert board.plan.flops == pytest.approx(1e24, rel=1e-6)
+    assert ask(board, published_flops=1e26).optimum.flops == 1e26
     ask(board, law="fitted to the sweep")
-    assert board.form.fields["flops"].max < 18
+    assert board.form.flops == 3e11
     assert board.forecast is not None
 
 
