@@ -61,6 +61,6 @@ def words(told: pl.DataFrame) -> str:
         least = factor
     first, *rest = said
     first = first.replace(" times within", " times beyond the runs of a fit were within") + " in eight of ten cases"
-    high = float((told["error"] > 0).mean() or 0.0)
+    high = float((told["error"].to_numpy() > 0).mean())
     sign = f"{high:.0%} of them were too high"
     return f"forecasts {', '.join([first, *rest])}; {sign}; further than {most:.2g} times nothing was tested"
