@@ -1,7 +1,11 @@
 """The laws' benchmark compares like with like: the loops that it times make the same losses, and others are refused."""
 
+from pathlib import Path
+
+import polars as pl
 import pytest
 
+from aifactory_lab.lm import shards, tokenizer
 from aifactory_lab.lm.place import use_threads
 from tests.benchmarks import bench_laws as room
 from tests.benchmarks.__main__ import ORDER
@@ -15,8 +19,9 @@ def threads_are_given_back():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("tokens")
-    room._prepare(made)
+    made, text = tmp_path_factory.mktemp("tokens"), Path(room.__file__).read_text()
+    texts = pl.DataFrame({"split": ["train", "valid"], "text": [text, text[:2000]]})
+    shards.write(texts, tokenizer.train(texts["text"], vocabulary=300), made)
     return str(made)
 
 

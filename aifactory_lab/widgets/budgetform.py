@@ -23,8 +23,8 @@ from aifactory_lab.widgets.studioform import STYLE, WIDE, group
 
 SWEEP = "fitted to the sweep"
 PUBLISHED = {"Epoch AI 2024": EPOCH, "Hoffmann et al. 2022": HOFFMANN}
-# Decades of a slider: where it begins, stands first, ends. A published law's go from about Hoffmann's smallest runs, near
-# Chinchilla's budget to above today's largest trainings; a sweep's to a thousand times beyond it.
+# Decades of a slider: where it begins, stands first, ends. A published law's go from about Hoffmann's smallest runs
+# past Chinchilla's budget to above today's largest trainings; a sweep's to a thousand times beyond it.
 DECADES = (18, 24, 27)
 FURTHER = 3
 BETWEEN = 2  # decades between the curves that stay

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from functools import cache
 
 import pytest
 
 from aifactory_lab import widgets
 from aifactory_lab.errors import TwinError
-from aifactory_lab.laws import chinchilla, runs
+from aifactory_lab.laws import backtest, chinchilla, runs
 from aifactory_lab.laws.law import EPOCH
 from aifactory_lab.laws.plan import plan
 from aifactory_lab.twin.plant import Plant
@@ -16,11 +17,25 @@ from aifactory_lab.widgets.budget import BudgetBoard
 
 KEPT = runs.read(runs.kept("pretraining"))
 
+FEW = KEPT.filter((KEPT["depth"] < 4) & (KEPT["tokens"] < 3e5) & (KEPT["seed"] == 0))
+errors = backtest.errors
+
+
+@cache
+def _errors(height):
+    return errors(next(table for table in (FEW, runs.below(KEPT, 3e12)[0]) if table.height == height))
+
 
 @pytest.fixture(scope="module")
 def fit():
     smaller, _ = runs.below(KEPT, 3e12)
     return chinchilla.fit(smaller, replicates=20)
+
+
+@pytest.fixture(autouse=True)
+def tested_once(monkeypatch):
+    """A backtest takes a second: that of the same runs is made once."""
+    monkeypatch.setattr(room.backtest, "errors", lambda table: _errors(table.height))
 
 
 @pytest.fixture
@@ -138,8 +153,7 @@ def test_a_board_that_cannot_begin_says_what_its_runs_lack():
 
 
 def test_a_sweep_too_small_for_a_backtest_says_so_where_it_is_asked_how_good_it_is():
-    few = KEPT.filter((KEPT["depth"] < 4) & (KEPT["tokens"] < 3e5) & (KEPT["seed"] == 0))
-    board = BudgetBoard(chinchilla.fit(few, replicates=5))
+    board = BudgetBoard(chinchilla.fit(FEW, replicates=5))
     board.form.fields["flops"].value = 1e15
     assert "leave nothing to test" in board.words.value
     board.close()
