@@ -43,7 +43,7 @@ class Forecast:
     share
         Of such intervals that should hold.
     beyond
-        How many times beyond the largest runs of the fit; 1 or less is not extrapolated. See `Fit.beyond`.
+        How many times beyond the runs of the fit; 1 or less is not extrapolated. See `Fit.beyond`.
     words
         What may be believed of it.
     """
@@ -126,26 +126,33 @@ class Fit:
         return Forecast(loss, min(float(low), loss), max(float(high), loss), share, beyond, words)
 
     def beyond(self, parameters: float, tokens: float) -> float:
-        """Return how many times beyond the runs: in operations, parameters or tokens, in which it goes furthest."""
+        """Return how many times beyond the runs: in operations, parameters or tokens, in which it goes furthest.
+
+        Above the largest or below the smallest: a model that is smaller than any run is extrapolated, too.
+        """
         return self._furthest(parameters, tokens)[0]
 
     def words(self, parameters: float, tokens: float) -> str:
         """Say what may be believed of a prediction for this size and so many tokens."""
-        factor, what, span = self._furthest(parameters, tokens)
+        factor, way, what, span = self._furthest(parameters, tokens)
         if factor <= 1:
             return "within the runs of the fit"
-        where = f"{factor:.3g} times beyond runs whose {what} span a factor of {span:.3g}"
+        where = f"{factor:.3g} times {way} runs whose {what} span a factor of {span:.3g}"
         if factor <= np.sqrt(span):
             return f"{where}; a backtest says how good that is"
         return f"{where}: further than they can vouch for, and the interval knows nothing of a law that bends"
 
-    def _furthest(self, parameters: float, tokens: float) -> tuple[float, str, float]:
+    def _furthest(self, parameters: float, tokens: float) -> tuple[float, str, str, float]:
         n, d, _ = _columns(self.runs)
         asked = {"operations": parameters * tokens, "parameters": parameters, "tokens": tokens}
-        seen = {"operations": n * d, "parameters": n, "tokens": d}
-        return max(
-            (float(asked[name] / seen[name].max()), name, float(seen[name].max() / seen[name].min())) for name in asked
-        )
+        found = []
+        for name, seen in {"operations": n * d, "parameters": n, "tokens": d}.items():
+            least, most = float(seen.min()), float(seen.max())
+            found += [
+                (asked[name] / most, "beyond", name, most / least),
+                (least / asked[name], "below", name, most / least),
+            ]
+        return max(found)
 
     def _replicated(self) -> Numbers:
         if not len(self.constants):

@@ -95,6 +95,9 @@ def test_the_interval_holds_what_the_points_were_drawn_from(noisy):
     assert "times beyond runs whose operations span a factor of" in str(forecast)
     assert noisy.predict(1e9, 1e12).words.startswith("2 times beyond runs whose tokens span a factor of 100;")
     assert noisy.predict(1e9, 1e10).words == "within the runs of the fit"
+    small = float(noisy.runs["parameters"].min()) / 5
+    assert noisy.beyond(small, 1e10) == pytest.approx(5)
+    assert noisy.predict(small, 1e10).words.startswith("5 times below runs whose parameters span")
     assert "further than they can vouch for" in noisy.predict(1e13, 1e15).words
 
 
