@@ -53,7 +53,8 @@ def test_what_is_idle_is_lent_and_comes_back_and_nothing_is_lost(fleet, slurm_sa
 
 def test_a_training_goes_back_into_a_quota_that_has_room_again(fleet, slurm_says):
     lane = "squeue -h -a -t all -o %q -j {}"
-    held = fleet.submit(work.stay, 60, gpus=4, nodes=2, project="vision")
+    held, other = (fleet.submit(work.stay, 600, gpus=4, nodes=2, project=name) for name in ("vision", "nlp"))
+    running(held, other)  # so that nothing is left to borrow: the borrower still waits when it is held
     borrower = fleet.submit(work.stay, 0.1, gpus=2, project="vision")
     slurm_says(f"scontrol hold {borrower.id}")
     assert slurm_says(lane.format(borrower.id)).strip() == "spare"
