@@ -57,7 +57,7 @@ run: setup  ## run the factory on real data, to its report
 # `python -m pytest` runs them all.
 test: setup  ## pass every test: unit, property, fault, doctest, notebooks
 	log=$$(mktemp); $(BIN)/python -m pytest -p no:cacheprovider tests/fleet notebooks >$$log 2>&1 & fleet=$$!; \
-	  $(BIN)/python -m pytest --ignore=tests/fleet --ignore=notebooks; rest=$$?; \
+	  $(BIN)/python -m pytest --ignore=tests/fleet tests aifactory_lab; rest=$$?; \
 	  wait $$fleet; fleet=$$?; cat $$log; rm $$log; exit $$((rest | fleet))
 
 check: setup  ## ruff, ruff format, mypy strict

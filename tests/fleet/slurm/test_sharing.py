@@ -60,8 +60,12 @@ def test_a_training_goes_back_into_a_quota_that_has_room_again(fleet, slurm_says
     assert slurm_says(lane.format(borrower.id)).strip() == "spare"
     held.cancel()
     held.wait(PATIENT)
-    fleet.submit(work.add, 1, gpus=1, project="vision")
-    assert slurm_says(lane.format(borrower.id)).strip() == "vision-quota"
+
+    def moved() -> bool:
+        fleet.submit(work.add, 1, gpus=1, project="vision").result(PATIENT)  # who sends makes room for who waits
+        return slurm_says(lane.format(borrower.id)).strip() == "vision-quota"
+
+    until(moved, "the borrower stays where it borrowed")
 
 
 def test_fair_share_puts_who_used_less_first(fleet, slurm_says):
