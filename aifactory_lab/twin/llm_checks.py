@@ -65,6 +65,14 @@ def _service(title: str, system: str, names: tuple[str, ...], tolerance: float, 
     )  # fmt: skip
 
 
+def _first_token(system: str, tolerance: float) -> Check:
+    title = f"First token of Llama-3-70B on {system.partition('_')[0].upper()}"
+    error: Callable[[], float] = lambda: first_token_error(system, "llama-3-70b")  # noqa: E731 - one line a check
+    note = "InferenceX's client; TTFT of clients that start otherwise is off by more"
+    needs = (calibration.FILE,)
+    return Check(title, "median |error| of TTFT", SILICON, 0, error, tolerance, needs=needs, note=note)
+
+
 def _llama(**changes: float) -> training.Run:
     settings = {"gpus": 16_384, "tokens": 15.6e12, "mfu": 0.41} | changes
     return training.plan("llama-3-405b", "h100-sxm", **settings)  # type: ignore[arg-type]
@@ -117,26 +125,8 @@ CHECKS = (
         needs=(calibration.FILE,),
         note="fitted anew without the model; no row of the model, none of the GPU",
     ),
-    Check(
-        "First token of Llama-3-70B on H200",
-        "median |error| of TTFT",
-        SILICON,
-        0,
-        lambda: first_token_error("h200_sxm", "llama-3-70b"),
-        0.15,
-        needs=(calibration.FILE,),
-        note="InferenceX's client; TTFT of clients that start otherwise is off by more",
-    ),
-    Check(
-        "First token of Llama-3-70B on B200",
-        "median |error| of TTFT",
-        SILICON,
-        0,
-        lambda: first_token_error("b200_sxm", "llama-3-70b"),
-        0.2,
-        needs=(calibration.FILE,),
-        note="InferenceX's client; TTFT of clients that start otherwise is off by more",
-    ),
+    _first_token("h200_sxm", 0.15),
+    _first_token("b200_sxm", 0.2),
     Check(
         "A full memory: TPOT of Llama-3-70B on two H100s",
         "ms",

@@ -10,7 +10,6 @@ What cannot be is said in place. This module reckons nothing: `laws` does, `figu
 >>> board.close()
 """
 
-import asyncio
 from functools import cache, cached_property
 
 import ipywidgets as ipw
@@ -28,10 +27,10 @@ from aifactory_lab.twin_report import Kpi, number
 from aifactory_lab.twin_report.kpis import span
 from aifactory_lab.widgets import studiotiles
 from aifactory_lab.widgets.budgetform import BudgetForm
+from aifactory_lab.widgets.gathered import Gathered
 from aifactory_lab.widgets.spoken import said, warned
 from aifactory_lab.widgets.studioplot import Plot
 
-PAUSE = 0.06  # seconds in which a slider's moves are gathered
 VOCABULARY = 1024  # of the sweep that came with this package
 LEFT = ipw.Layout(flex="1 1 300px", min_width="0", padding="0 14px 0 0")
 RIGHT = ipw.Layout(flex="999 1 600px", min_width="min(100%, 320px)")
@@ -75,14 +74,13 @@ class BudgetBoard(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.fit = fit or (_kept() if runs is None else chinchilla.fit(runs))
         self.runs = self.fit.runs if runs is None else tables.frame(runs)
         self.vocabulary = vocabulary
-        self._pending = False
         work = self.fit.runs["flops"].to_numpy()
         self.form = BudgetForm((float(work.min()), float(work.max())))
         self.form.layout = LEFT
         self.tiles, self.words, self.plot = ipw.HTML(), ipw.HTML(), Plot()
         self.message, self.price = ipw.HTML(), ipw.HTML()
         self.show()
-        self.form.changed = self._on_change
+        self.form.changed = Gathered(self.show)
         right = ipw.VBox([self.tiles, self.words, self.plot, self.message, self.price], layout=RIGHT)
         super().__init__([ipw.HBox([self.form, right], layout=ipw.Layout(flex_flow="row wrap"))])
 
@@ -146,21 +144,6 @@ class BudgetBoard(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         if self.forecast.beyond <= 1:
             return said(law)
         return said(law, "bad") + said(self.tested, "plain")
-
-    def _on_change(self) -> None:
-        """Gather moves; where nobody could wait for them, as in a script, answer at once."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self.show()
-            return
-        if not self._pending:
-            self._pending = True
-            loop.call_later(PAUSE, self._settle)
-
-    def _settle(self) -> None:
-        self._pending = False
-        self.show()
 
 
 def _priced(plan: plans.Plan) -> TextTable:

@@ -12,7 +12,6 @@ DesignStudio(1,080 GPUs for llama-3-405b)
 >>> studio.close()
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -29,6 +28,7 @@ from aifactory_lab.twin.outcome import Outcome
 from aifactory_lab.twin.plant import Plant
 from aifactory_lab.twin.service import Service
 from aifactory_lab.widgets import studiofiles, studioviews
+from aifactory_lab.widgets.gathered import Gathered
 from aifactory_lab.widgets.hall import HallView
 from aifactory_lab.widgets.spoken import warned
 from aifactory_lab.widgets.studioday import DayPanel
@@ -38,7 +38,6 @@ from aifactory_lab.widgets.studioform import DesignForm, group
 if TYPE_CHECKING:
     from aifactory_lab.twin.operations import Day
 
-PAUSE = 0.06  # seconds in which a slider's moves are gathered
 LEFT = ipw.Layout(flex="1 1 300px", min_width="0", padding="0 14px 0 0")
 RIGHT = ipw.Layout(flex="999 1 600px", min_width="min(100%, 320px)")
 
@@ -63,7 +62,6 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
     """
 
     def __init__(self, **given: Any) -> None:
-        self._pending = False
         self._plant: Plant | None = None
         self.form = DesignForm(**given)
         self.outcome = self._evaluated()
@@ -72,7 +70,7 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.views = studioviews.Views(self.hall, picked=self.take)
         self.days = DayPanel(ask=self._asked, seen=self._on_hour, hall=self.hall)
         self.views.add("A day", self.days)
-        self.form.changed = self._on_change
+        self.form.changed = Gathered(self.design)
         self.files = self._files()
         self.form.children = (*self.form.children, group("Take away", self.files))
         left = ipw.VBox([self.form], layout=LEFT)
@@ -118,21 +116,6 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _evaluated(self) -> Outcome:
         return evaluate(self.form.plant(), self.form.service(), climate=self.form.climate())
-
-    def _on_change(self) -> None:
-        """Gather moves; where nobody could wait for them, as in a script, answer at once."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self.design()
-            return
-        if not self._pending:
-            self._pending = True
-            loop.call_later(PAUSE, self._settle)
-
-    def _settle(self) -> None:
-        self._pending = False
-        self.design()
 
     def _show(self) -> None:
         outcome = self.outcome

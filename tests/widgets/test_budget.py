@@ -13,6 +13,7 @@ from aifactory_lab.laws.law import EPOCH
 from aifactory_lab.laws.plan import plan
 from aifactory_lab.twin.plant import Plant
 from aifactory_lab.widgets import budget as room
+from aifactory_lab.widgets import gathered
 from aifactory_lab.widgets.budget import BudgetBoard
 
 KEPT = runs.read(runs.kept("pretraining"))
@@ -142,7 +143,7 @@ def test_moves_are_gathered_while_the_page_is_dragged(board, monkeypatch):
     async def drag():
         for step in range(50):
             board.form.fields["flops"].value = 1e12 * 1.01**step
-        await asyncio.sleep(5 * room.PAUSE)
+        await asyncio.sleep(5 * gathered.PAUSE)
 
     asyncio.run(drag())
     assert drawn == [board.form.flops]

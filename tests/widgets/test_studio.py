@@ -11,6 +11,7 @@ import pytest
 from aifactory_lab import widgets
 from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import steady_racks, sweep
+from aifactory_lab.widgets import gathered
 from aifactory_lab.widgets import studio as room
 from aifactory_lab.widgets.studio import DesignStudio
 from tests.widgets.conftest import until
@@ -115,7 +116,7 @@ def test_moves_are_gathered_while_the_page_is_dragged(studio, monkeypatch):
     async def drag():
         for rate in range(5, 60):
             studio.form.fields["requests_per_second"].value = float(rate)
-        await asyncio.sleep(5 * room.PAUSE)
+        await asyncio.sleep(5 * gathered.PAUSE)
 
     asyncio.run(drag())
     assert len(asked) == 1
