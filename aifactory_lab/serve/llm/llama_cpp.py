@@ -10,6 +10,7 @@ llama.cpp would ignore or count wrongly are refused here. This module knows neit
 5
 """
 
+import asyncio
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -28,10 +30,11 @@ from aifactory_lab.errors import FactoryError, ModelError, require
 from aifactory_lab.serve.llm import gguf_header
 from aifactory_lab.serve.llm.engines import Plan, Served
 from aifactory_lab.serve.llm.refusals import unsupported
-from aifactory_lab.serve.llm.upstream import Address
+from aifactory_lab.serve.llm.upstream import Address, Unreachable, fetch
 from aifactory_lab.serve.processes import attached, end, refuse, say, spawn
 
 LONGEST_CONTEXT = 2_048  # tokens, where nobody asked for more: the cache of keys and values is allocated at the start
+END_SECONDS = 2.0  # a killed process of a few hundred MB is gone in milliseconds
 DEFAULT_TOKENS = 16  # of a completion that does not say, as OpenAI has it
 IGNORED = {
     "echo": "llama.cpp does not return the prompt",
@@ -59,11 +62,25 @@ class LlamaCpp:
         return prepare(path, request, adapters=[model.id for model in self.models[1:]])
 
     async def trouble(self) -> str:
-        """Return how its process ended, or nothing."""
+        """Return how its process ended, that it does not answer, or nothing."""
+        if self.process.poll() is None:
+            try:
+                await fetch(self.address, "/health")
+            except Unreachable as error:
+                await self._ending()
+                if self.process.poll() is None:
+                    return f"it does not answer: {error}"
         code = self.process.poll()
         if code is None:
             return ""
         return f"its process ended ({signal.Signals(-code).name if code < 0 else f'exit {code}'})"
+
+    async def _ending(self) -> None:
+        """Wait a moment for its process to end: the sockets of a killed one close before the kernel says so."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                while self.process.poll() is None:
+                    await asyncio.sleep(0.01)
 
     def stop(self) -> None:
         """End its process."""
