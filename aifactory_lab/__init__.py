@@ -11,8 +11,9 @@ with `figures` above them and the command line on top. Rooms open when they are 
 
 import os
 from importlib import import_module
-from types import ModuleType
 from typing import Any
+
+from aifactory_lab.doors import lazy
 
 # Polars gives memory back to the system after every slice and asks for it again at once; keeping it for two seconds
 # saves a sixth of the CPU-seconds of an ETL run for a tenth more memory. Read when Polars is loaded, hence here.
@@ -45,13 +46,7 @@ __all__ = [
     "workspace",
 ]
 
-
-def __getattr__(name: str) -> ModuleType:
-    """Open a room on first use (PEP 562)."""
-    if name in __all__:
-        return import_module(f"aifactory_lab.{name}")
-    msg = f"aifactory_lab has no room {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+__getattr__, __dir__ = lazy(__name__, __all__)
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -62,7 +57,3 @@ def load_ipython_extension(shell: Any) -> None:
 def unload_ipython_extension(shell: Any) -> None:
     """End the ledger of cells: ``%unload_ext aifactory_lab``."""
     import_module("aifactory_lab.cells").unload_ipython_extension(shell)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]

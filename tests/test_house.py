@@ -12,6 +12,7 @@ import aifactory_lab
 PACKAGE = Path(aifactory_lab.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
+    "doors",
     "errors",
     "aside",
     "device",
@@ -88,7 +89,7 @@ def test_every_named_room_opens():
     for name in aifactory_lab.__all__:
         assert getattr(aifactory_lab, name).__name__ == f"aifactory_lab.{name}"
     assert aifactory_lab.__all__ == sorted(aifactory_lab.__all__)
-    with pytest.raises(AttributeError, match="no room 'cellar'; there are: cells, cluster, dash"):
+    with pytest.raises(AttributeError, match="has no 'cellar'; did you mean 'cells'"):
         _ = aifactory_lab.cellar
 
 

@@ -11,23 +11,16 @@ It starts workers and says which and why; what runs on them is the business of t
 'one worker for every 2 cores, no GPU (cpu was asked for by argument); what a worker cannot hold goes to disk'
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.cluster.options import Options
     from aifactory_lab.cluster.places import Cluster, start
 
 __all__ = ["Cluster", "Options", "start"]
+_HOMES = {"Cluster": "places", "Options": "options", "start": "places"}
 
-
-def __getattr__(name: str) -> Any:
-    """Open on first use (PEP 562): Dask is loaded only where workers are wanted."""
-    if name in __all__:
-        return getattr(import_module(f"{__name__}.{'options' if name == 'Options' else 'places'}"), name)
-    msg = f"cluster has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+# Dask is loaded only where workers are wanted.
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

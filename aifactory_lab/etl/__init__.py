@@ -8,9 +8,9 @@
 327346
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aifactory_lab.doors import lazy
 from aifactory_lab.etl import contracts, recipes
 from aifactory_lab.etl.engine import run
 from aifactory_lab.etl.features import FeatureSpec
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     from aifactory_lab.etl.translation import gpu_check
 
 __all__ = ["FeatureSpec", "Recipe", "contracts", "curation", "distribution", "gpu_check", "quality", "recipes", "run"]
-_FROM = {"distribution": "cuts", "gpu_check": "translation"}
+_HOMES = {"distribution": "cuts", "gpu_check": "translation"}
 
-
-def __getattr__(name: str) -> Any:
-    """Open on first use (PEP 562) what a run of a recipe does not need."""
-    if name in ("curation", "quality"):
-        return import_module(f"aifactory_lab.etl.{name}")
-    if name in _FROM:
-        return getattr(import_module(f"aifactory_lab.etl.{_FROM[name]}"), name)
-    msg = f"etl has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

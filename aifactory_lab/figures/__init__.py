@@ -7,8 +7,7 @@ Rooms open when they are first entered; nothing here computes, and nothing here 
 '#0072B2'
 """
 
-from importlib import import_module
-from types import ModuleType
+from aifactory_lab.doors import lazy
 
 __all__ = [
     "boards",
@@ -35,10 +34,4 @@ __all__ = [
     "training",
 ]
 
-
-def __getattr__(name: str) -> ModuleType:
-    """Open a room on first use (PEP 562)."""
-    if name in __all__:
-        return import_module(f"aifactory_lab.figures.{name}")
-    msg = f"figures has no room {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+__getattr__, __dir__ = lazy(__name__, __all__)

@@ -7,8 +7,9 @@ Rooms open when they are first entered: submitit, Dask and the schedulers are im
 1024
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.fleet import engines, frames, orders
@@ -16,18 +17,6 @@ if TYPE_CHECKING:
     from aifactory_lab.fleet.jobs import Job
 
 __all__ = ["Fleet", "Job", "engines", "frames", "orders", "private"]
-_FROM = {"Fleet": "dispatch", "Job": "jobs"}
+_HOMES = {"Fleet": "dispatch", "Job": "jobs"}
 
-
-def __getattr__(name: str) -> Any:
-    """Open a room on first use (PEP 562)."""
-    if name in _FROM:
-        return getattr(import_module(f"{__name__}.{_FROM[name]}"), name)
-    if name in __all__:
-        return import_module(f"{__name__}.{name}")
-    msg = f"fleet has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

@@ -8,8 +8,7 @@ energy and dollars on a plant of the twin. Rooms open when they are first entere
 np.float64(1.97)
 """
 
-from importlib import import_module
-from types import ModuleType
+from aifactory_lab.doors import lazy
 
 __all__ = [
     "answering",
@@ -27,14 +26,4 @@ __all__ = [
     "test_time",
 ]
 
-
-def __getattr__(name: str) -> ModuleType:
-    """Open a room on first use (PEP 562)."""
-    if name in __all__:
-        return import_module(f"aifactory_lab.laws.{name}")
-    msg = f"laws has no room {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazy(__name__, __all__)

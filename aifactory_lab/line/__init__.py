@@ -9,9 +9,9 @@ token line.
 ['ingest', 'etl', 'train', 'ladder', 'score', 'serve']
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aifactory_lab.doors import lazy
 from aifactory_lab.line import decisions
 from aifactory_lab.line.decisions import STATIONS, Run, run
 from aifactory_lab.line.stations import LineRun, Station
@@ -21,10 +21,5 @@ if TYPE_CHECKING:
 
 __all__ = ["STATIONS", "LineRun", "Run", "Station", "decisions", "run", "tokens"]
 
-
-def __getattr__(name: str) -> Any:
-    """Open the token line on first use (PEP 562): PyTorch is heavy."""
-    if name == "tokens":
-        return import_module("aifactory_lab.line.tokens")
-    msg = f"line has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+# PyTorch is heavy.
+__getattr__, __dir__ = lazy(__name__, __all__)

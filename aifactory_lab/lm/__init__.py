@@ -8,8 +8,9 @@ Rooms open when they are first entered: PyTorch and transformers are imported wh
 """
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.lm import (
@@ -65,14 +66,4 @@ __all__ = [
     "tuned",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Open a room on first use (PEP 562)."""
-    if name in __all__:
-        return import_module(f"{__name__}.{name}")
-    msg = f"lm has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazy(__name__, __all__)

@@ -10,8 +10,9 @@ Traceback (most recent call last):
 aifactory_lab.errors.ModelError: no/such/model is not a model of ours: no bundle.json in it
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.serve.predictor import Predictor
@@ -22,12 +23,5 @@ if TYPE_CHECKING:
 __all__ = ["Predictor", "Server", "llm", "load", "score", "start"]
 _HOMES = {"Predictor": "predictor", "score": "scoring", "Server": "processes", "start": "server"}
 
-
-def __getattr__(name: str) -> Any:
-    """Import a part of the room on first use (PEP 562): XGBoost, pyarrow and FastAPI are heavy."""
-    if name in ("llm", "load"):
-        return import_module(f"aifactory_lab.serve.{name}")
-    if name in _HOMES:
-        return getattr(import_module(f"aifactory_lab.serve.{_HOMES[name]}"), name)
-    msg = f"aifactory_lab.serve has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+# XGBoost, pyarrow and FastAPI are heavy.
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

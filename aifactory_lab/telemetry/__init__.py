@@ -9,8 +9,9 @@ with what it sees.
 '%'
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.telemetry import trainings
@@ -98,12 +99,4 @@ __all__ = [
     "watch",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Open a part of the room on first use (PEP 562)."""
-    if name == "trainings":
-        return import_module("aifactory_lab.telemetry.trainings")
-    if name in _HOMES:
-        return getattr(import_module(f"aifactory_lab.telemetry.{_HOMES[name]}"), name)
-    msg = f"aifactory_lab.telemetry has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

@@ -8,8 +8,9 @@ Rooms open when they are first entered: XGBoost, scikit-learn and MLflow are imp
 """
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.train import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 # house imports them later, where they are used. What the environment already says is left alone.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-_NAMES = {
+_HOMES = {
     "Bundle": "bundle",
     "Feature": "bundle",
     "Registry": "registry",
@@ -70,16 +71,4 @@ __all__ = [
     "versions",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Open a room on first use (PEP 562)."""
-    if name in _NAMES:
-        return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-    if name in __all__:
-        return import_module(f"{__name__}.{name}")
-    msg = f"train has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

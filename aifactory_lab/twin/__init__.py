@@ -7,8 +7,7 @@ Its rooms open when they are first entered; none needs a GPU, a scheduler or the
 180.0
 """
 
-from importlib import import_module
-from types import ModuleType
+from aifactory_lab.doors import lazy
 
 __all__ = [
     "activity",
@@ -52,14 +51,4 @@ __all__ = [
     "validation",
 ]
 
-
-def __getattr__(name: str) -> ModuleType:
-    """Open a room on first use (PEP 562)."""
-    if name in __all__:
-        return import_module(f"aifactory_lab.twin.{name}")
-    msg = f"the twin has no room {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazy(__name__, __all__)

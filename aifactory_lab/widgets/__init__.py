@@ -8,8 +8,9 @@ imports this room; it computes nothing that a figure or a test could want.
 ['Board', 'BudgetBoard', 'DesignStudio', 'FactoryFloor', 'FleetBoard']
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.widgets.board import Board
@@ -51,10 +52,4 @@ __all__ = [
     "TrainingBoard",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Open a board on first use (PEP 562)."""
-    if name in _HOMES:
-        return getattr(import_module(f"aifactory_lab.widgets.{_HOMES[name]}"), name)
-    msg = f"aifactory_lab.widgets has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

@@ -40,5 +40,5 @@ def test_every_figure_reads_on_light_and_dark():
 
 def test_rooms_open_by_name():
     assert figures.factory is factory
-    with pytest.raises(AttributeError, match="no room 'attic'"):
+    with pytest.raises(AttributeError, match="has no 'attic'"):
         _ = figures.attic

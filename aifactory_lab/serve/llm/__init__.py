@@ -10,8 +10,9 @@ aifactory_lab.errors.ModelError: no/such/model is no model that can be served: t
   mend: ...
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.serve.llm.engines import choose
@@ -20,10 +21,5 @@ if TYPE_CHECKING:
 __all__ = ["Server", "choose", "start"]
 _HOMES = {"Server": "server", "start": "server", "choose": "engines"}
 
-
-def __getattr__(name: str) -> Any:
-    """Import a part of the room on first use (PEP 562): the engine's own process needs little of it."""
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    msg = f"serve.llm has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+# The engine's own process needs little of it.
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

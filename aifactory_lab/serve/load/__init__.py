@@ -8,8 +8,9 @@ loop, and gives a `TokenReport`; `sweep` and `pareto` do so at several concurren
 True
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.serve.load import arrivals, prompts
@@ -37,20 +38,18 @@ __all__ = [
 ]
 _HOMES = {
     "Arrivals": "arrivals",
+    "Body": "predictions",
     "Distribution": "summary",
+    "LoadReport": "predictions",
     "Slo": "summary",
     "TokenReport": "token_report",
+    "frame": "predictions",
+    "make_bodies": "predictions",
     "pareto": "generation",
+    "sweep": "predictions",
+    "test": "predictions",
     "tokens": "generation",
 }
-_ROOMS = ("arrivals", "prompts")
 
-
-def __getattr__(name: str) -> Any:
-    """Import a part on first use (PEP 562): the clients' process, which passes here, shall start at once."""
-    if name in _ROOMS:
-        return import_module(f"{__name__}.{name}")
-    if name in __all__:
-        return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'predictions')}"), name)
-    msg = f"{__name__} has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+# The clients' process, which passes here, shall start at once.
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

@@ -5,8 +5,9 @@
 7.6
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.telemetry.trainings.entries import Sample, Score, Step
@@ -28,10 +29,4 @@ _HOMES = {
 }
 __all__ = ["Sample", "Score", "Step", "Training", "TrainingLog", "TrainingSource", "keep", "newest", "read"]
 
-
-def __getattr__(name: str) -> Any:
-    """Open a part on first use (PEP 562)."""
-    if name in _HOMES:
-        return getattr(import_module(f"aifactory_lab.telemetry.trainings.{_HOMES[name]}"), name)
-    msg = f"telemetry.trainings has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

@@ -7,8 +7,9 @@
 'gpu'
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.twin.operations import incidents, traffic
@@ -18,14 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Day", "Incident", "incidents", "operate", "traffic"]
 _HOMES = {"Day": "day", "Incident": "incidents", "operate": "operation"}
-_ROOMS = ("incidents", "traffic")
 
-
-def __getattr__(name: str) -> Any:
-    """Import a part on first use (PEP 562): numba takes its time."""
-    if name in _ROOMS:
-        return import_module(f"{__name__}.{name}")
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    msg = f"{__name__} has no {name!r}; there are: {', '.join(__all__)}"
-    raise AttributeError(msg)
+# Numba takes its time.
+__getattr__, __dir__ = lazy(__name__, __all__, _HOMES)
