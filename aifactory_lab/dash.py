@@ -8,6 +8,7 @@ starts voila and knows nothing of boards.
 True
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,17 @@ def folder() -> Path:
 def boards() -> list[str]:
     """Return the names of the boards."""
     return sorted(path.stem for path in folder().glob("*.ipynb"))
+
+
+def shows(board: str) -> str:
+    """Return what a board shows, as its notebook says in its metadata.
+
+    Examples
+    --------
+    >>> shows("gpus")
+    '1 to 10,000 GPUs as a heat map, with lines, processes and health of those you click'
+    """
+    return str(json.loads((folder() / f"{board}.ipynb").read_text())["metadata"]["shows"])
 
 
 def command(board: str = "mission_control", *, port: int = PORT, host: str = HOST, browser: bool = True) -> list[str]:

@@ -79,7 +79,7 @@ def checkup(folder: Path | str = ".") -> Checkup:
     folder
         Where a run would write; its free space is looked at.
     """
-    findings = [_python(), _cores(), _memory(), _disk(Path(folder)), *_packages(""), *_gpu(), _engine()]
+    findings = [_python(), _cores(), _memory(), _disk(Path(folder)), *packages(), *_gpu(), _engine()]
     return Checkup((*findings, _slurm(), _browser()))
 
 
@@ -107,8 +107,14 @@ def _disk(folder: Path) -> Finding:
     return Finding("disk", found)
 
 
-def _packages(extra: str) -> list[Finding]:
-    """Hold what is installed against what this project asks for."""
+def packages(extra: str = "") -> list[Finding]:
+    """Hold what is installed against what this project, or one of its extras, asks for.
+
+    Examples
+    --------
+    >>> [finding.what for finding in packages()]
+    ['packages']
+    """
     wanted = [Requirement(line) for line in requires("aifactory-lab") or []]
     chosen = [r for r in wanted if _belongs(r, extra)]
     wrong = [finding for requirement in chosen if (finding := _package(requirement, extra))]
@@ -139,7 +145,7 @@ def _gpu() -> list[Finding]:
         mend = "none needed: everything runs on the CPU; with an NVIDIA GPU, install its driver (525 or newer)"
         return [Finding("cuda driver", found.obstacle, "note", mend)]
     gpus = [Finding(f"gpu {i}", f"{g.name}, {g.memory_bytes / 2**30:.0f} GiB") for i, g in enumerate(found.gpus)]
-    return [Finding("cuda driver", found.driver), *gpus, *_packages("gpu")]
+    return [Finding("cuda driver", found.driver), *gpus, *packages("gpu")]
 
 
 def _engine() -> Finding:

@@ -241,3 +241,31 @@ def _join(tables: Tables) -> pl.LazyFrame:
         frame = frame.with_columns(history.cell("scheduled", minutes).alias(at))
         frame = frame.join(tables[name], on=[*keys, at], how="left").drop(at)
     return frame
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"flights": flights}
+
+
+def names() -> list[str]:
+    """Return the names of the recipes that came with this package; each takes the dataset of the same name.
+
+    Examples
+    --------
+    >>> names()
+    ['flights']
+    """
+    return list(RECIPES)
+
+
+def named(name: str) -> Recipe:
+    """Return a recipe by its name.
+
+    Raises
+    ------
+    DataError
+        If there is none of this name; the message lists those there are.
+    """
+    if name not in RECIPES:
+        msg = f"no recipe {name!r}; there are: {', '.join(RECIPES)}"
+        raise DataError(msg, mend="etl.recipes.Recipe(name, title, table, steps, spec)  # your own")
+    return RECIPES[name]()

@@ -28,7 +28,7 @@ PARTITION_BYTES, PARTITION_ROWS = 1 << 20, 1_000  # small, so that small tables 
 VALUE_BYTES = 16  # assumed per value where a footer gives rows only
 ONE_GPU = "one GPU only"
 RANKS = (0, 2, 8)  # 0: one GPU, in memory
-RECIPES: tuple[Callable[[], Recipe], ...] = (recipes.flights,)
+RECIPES: tuple[Callable[[], Recipe], ...] = tuple(recipes.RECIPES.values())
 
 
 @dataclass(frozen=True)

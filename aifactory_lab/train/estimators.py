@@ -56,12 +56,13 @@ class Twin:
 
 @dataclass(frozen=True)
 class Estimator:
-    """A name of the house: its task, its twins, its defaults, and the steps that prepare its rows.
+    """A name of the house: its task, what it is, its twins, its defaults, and the steps that prepare its rows.
 
     `dask` is cuML's class for many GPUs, where there is one; it takes the words of the one for a single GPU.
     """
 
     task: Task
+    title: str
     cpu: Twin
     gpu: Twin
     house: Mapping[str, Any]
@@ -77,6 +78,7 @@ _NO_SEED: _Words = {"seed": None}
 TABLE: dict[str, Estimator] = {
     "xgboost": Estimator(
         "classify",
+        "gradient-boosted trees",
         cpu=Twin("xgboost.XGBClassifier", _SEED | _THREADS | {"rounds": "n_estimators"}, {"device": "cpu"}),
         gpu=Twin("xgboost.XGBClassifier", _SEED | _THREADS | {"rounds": "n_estimators"}, {"device": "cuda"}),
         # Measured on late flights, validation rows: depth 6 with these regularisers 0.777 AUC, without them 0.776,
@@ -97,6 +99,7 @@ TABLE: dict[str, Estimator] = {
     ),
     "random_forest": Estimator(
         "classify",
+        "a forest of independent trees",
         cpu=Twin("sklearn.ensemble.RandomForestClassifier", _SEED | _THREADS),
         # cuML bins features into n_bins and grows trees on streams: it has neither n_jobs nor criterion.
         gpu=Twin("cuml.ensemble.RandomForestClassifier", _SEED | _NO_THREADS, {"n_bins": 128, "max_leaves": -1}),
@@ -113,6 +116,7 @@ TABLE: dict[str, Estimator] = {
     ),
     "logistic_regression": Estimator(
         "classify",
+        "a linear model of log-odds",
         cpu=Twin("sklearn.linear_model.LogisticRegression", _NO_SEED | _NO_THREADS, {"solver": "lbfgs"}),
         gpu=Twin("cuml.linear_model.LogisticRegression", _NO_SEED | _NO_THREADS, {"solver": "qn"}),
         house={"C": 1.0, "max_iter": 1000, "tol": 1e-4, "seed": SEED, "threads": None},
@@ -121,6 +125,7 @@ TABLE: dict[str, Estimator] = {
     ),
     "kmeans": Estimator(
         "cluster",
+        "clusters around so many means",
         cpu=Twin("sklearn.cluster.KMeans", _SEED | _NO_THREADS, {"n_init": 1}),
         gpu=Twin("cuml.cluster.KMeans", _SEED | _NO_THREADS),
         house={"n_clusters": 8, "max_iter": 300, "seed": SEED, "threads": None},
@@ -129,6 +134,7 @@ TABLE: dict[str, Estimator] = {
     ),
     "pca": Estimator(
         "embed",
+        "principal components: the directions of most variance",
         cpu=Twin("sklearn.decomposition.PCA", _SEED | _NO_THREADS, {"svd_solver": "full"}),
         gpu=Twin("cuml.decomposition.PCA", _NO_SEED | _NO_THREADS, {"svd_solver": "full"}),
         house={"n_components": 2, "whiten": False, "seed": SEED, "threads": None},
@@ -137,6 +143,7 @@ TABLE: dict[str, Estimator] = {
     ),
     "umap": Estimator(
         "embed",
+        "a map that keeps neighbours together",
         # With a seed umap-learn runs on one thread, and says so in a warning unless it is told.
         cpu=Twin("umap.UMAP", _SEED | _NO_THREADS, {"n_jobs": 1}),
         gpu=Twin("cuml.manifold.UMAP", _SEED | _NO_THREADS),
@@ -145,6 +152,7 @@ TABLE: dict[str, Estimator] = {
     ),
     "hdbscan": Estimator(
         "cluster",
+        "clusters by density, with noise left out",
         cpu=Twin("sklearn.cluster.HDBSCAN", _NO_SEED | _THREADS, {"copy": True}),
         gpu=Twin("cuml.cluster.HDBSCAN", _NO_SEED | _NO_THREADS),
         house={"min_cluster_size": 50, "min_samples": 5, "seed": SEED, "threads": None},

@@ -15,11 +15,12 @@ True
 
 import json
 import os
+import sqlite3
 import sys
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -230,6 +231,39 @@ class Versions(Generic[T]):
             msg = f"{self.name} has no version {version!r}; there are: {there}"
             raise ModelError(msg, mend="registry.versions()")
         return found[version]
+
+
+def champions(root: Path | str) -> dict[str, dict[str, str]]:
+    """Return the champions of a workspace by name, each with its version and its tags, without importing MLflow.
+
+    The tags say what it is: `estimator` and `auc` of a `train.Registry`, `kind` and `title` of a
+    `lm.registry.Registry`. Whether its files are whole, the registry says when it opens them.
+
+    Raises
+    ------
+    WorkspaceError
+        If the file is not MLflow's.
+
+    Examples
+    --------
+    >>> champions("no/such/workspace")
+    {}
+    """
+    database = Path(root).absolute() / DATABASE
+    if not database.exists():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            asked = "SELECT name, version FROM registered_model_aliases WHERE alias = ?"
+            found = connection.execute(asked, (CHAMPION,)).fetchall()
+            tags = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
+            return {
+                name: {**dict(connection.execute(tags, (name, version))), "version": str(version)}
+                for name, version in found
+            }
+    except sqlite3.Error as error:
+        msg = f"{database} cannot be read as MLflow's: {error}"
+        raise WorkspaceError(msg, mend=f"mv {database} {database}.damaged") from error
 
 
 def _head(path: Path) -> bytes:
