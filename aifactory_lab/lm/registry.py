@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -27,17 +27,6 @@ from aifactory_lab.train.versions import Versions
 ADAPTER, CHECKPOINT = "adapter", "checkpoint"
 READ = "*.parquet"  # what lies beside the sealed files and is worth keeping: history, answers
 SHOWN = ("bits_per_byte", "loss", "overlap")  # metrics with a column of their own
-SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "version": pl.Int64,
-    "alias": pl.String,
-    "kind": pl.String,
-    "title": pl.String,
-    "base": pl.Int64,
-    **dict.fromkeys(SHOWN, pl.Float64),
-    "weights_sha256": pl.String,
-    "registered": pl.Datetime("ms", "UTC"),
-    "run_id": pl.String,
-}
 
 
 @dataclass(frozen=True)
@@ -87,6 +76,9 @@ class Held:
 class Registry(Versions[Held]):
     """Versions of one language model, base and adapters, under a folder.
 
+    `versions()` tells of each its kind, its title, the version that an adapter lies over as `base`, `bits_per_byte`,
+    `loss` and `overlap` where they were measured, and the hash of its weights.
+
     Parameters
     ----------
     root
@@ -98,12 +90,24 @@ class Registry(Versions[Held]):
     ARTIFACT = "model"
     SEAL = "files_sha256"
     MEND = "registry.promote(registry.register(folder))"
+    COLUMNS: ClassVar[Mapping[str, pl.DataType | type[pl.DataType]]] = {
+        "kind": pl.String,
+        "title": pl.String,
+        "base": pl.Int64,
+        **dict.fromkeys(SHOWN, pl.Float64),
+        "weights_sha256": pl.String,
+    }
 
     def __init__(self, root: Path | str, name: str = "tokens") -> None:
         super().__init__(root, name)
 
     def _open(self, folder: Path) -> Held:
         return Held.load(folder)
+
+    def _told(self, tags: Mapping[str, str]) -> dict[str, Any]:
+        words = {name: tags[name] for name in ("kind", "title", "weights_sha256")}
+        base = {"base": int(tags["base_version"]) if "base_version" in tags else None}
+        return words | base | {name: _float(tags.get(f"metric.{name}")) for name in SHOWN}
 
     def register(
         self,
@@ -163,32 +167,6 @@ class Registry(Versions[Held]):
         """
         found = self._version(version).tags.get("base_version")
         return int(found) if found else None
-
-    def versions(self) -> pl.DataFrame:
-        """Return every version, newest first.
-
-        Returns
-        -------
-        polars.DataFrame
-            `version`, `alias`, `kind`, `title`, `base` (the version that an adapter lies over), `bits_per_byte`,
-            `loss`, `overlap` (where measured), `weights_sha256`, `registered`, `run_id`.
-        """
-        aliases = {int(version): alias for alias, version in self._aliases().items()}
-        rows = [
-            {
-                "version": int(found.version),
-                "alias": aliases.get(int(found.version)),
-                "kind": found.tags["kind"],
-                "title": found.tags["title"],
-                "base": int(found.tags["base_version"]) if "base_version" in found.tags else None,
-                **{name: _float(found.tags.get(f"metric.{name}")) for name in SHOWN},
-                "weights_sha256": found.tags["weights_sha256"],
-                "registered": found.creation_timestamp,
-                "run_id": found.run_id,
-            }
-            for found in self._all()
-        ]
-        return pl.DataFrame(rows, schema=SCHEMA).sort("version", descending=True)
 
     def lineage(self, version: int) -> dict[str, Any]:
         """Return where a version comes from: run, hashes, what it was trained on, and its base's version."""

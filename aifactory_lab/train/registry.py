@@ -7,8 +7,9 @@ A version is a bundle folder; how versions are kept, `versions` says. This modul
 True
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
@@ -20,21 +21,11 @@ if TYPE_CHECKING:
     from aifactory_lab.train.result import Result
 
 CURVE_POINTS = 100
-SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "version": pl.Int64,
-    "alias": pl.String,
-    "estimator": pl.String,
-    "auc": pl.Float64,
-    "auc_low": pl.Float64,
-    "auc_high": pl.Float64,
-    "features_sha256": pl.String,
-    "registered": pl.Datetime("ms", "UTC"),
-    "run_id": pl.String,
-}
+AUC = ("auc", "auc_low", "auc_high")
 
 
 class Registry(Versions[Bundle]):
-    """Versions of one model under a folder.
+    """Versions of one model under a folder; `versions()` tells estimator, AUC and the hash of the features of each.
 
     Parameters
     ----------
@@ -47,9 +38,17 @@ class Registry(Versions[Bundle]):
     ARTIFACT = "bundle"
     SEAL = "bundle_sha256"
     MEND = "registry.promote(registry.register(result))"
+    COLUMNS: ClassVar[Mapping[str, pl.DataType | type[pl.DataType]]] = {
+        "estimator": pl.String,
+        **dict.fromkeys(AUC, pl.Float64),
+        "features_sha256": pl.String,
+    }
 
     def _open(self, folder: Path) -> Bundle:
         return Bundle.load(folder)
+
+    def _told(self, tags: Mapping[str, str]) -> dict[str, Any]:
+        return {name: float(tags[name]) if name in AUC else tags[name] for name in self.COLUMNS}
 
     def register(self, result: "Result") -> int:
         """Record a training run and make its model a version.
@@ -76,30 +75,6 @@ class Registry(Versions[Bundle]):
             If there is no such version, or a file changed since.
         """
         return self.open(version)
-
-    def versions(self) -> pl.DataFrame:
-        """Return every version, newest first.
-
-        Returns
-        -------
-        polars.DataFrame
-            `version`, `alias`, `estimator`, `auc` with `auc_low` and `auc_high`, `features_sha256`, `registered`,
-            `run_id`.
-        """
-        aliases = {int(version): alias for alias, version in self._aliases().items()}
-        rows = [
-            {
-                "version": int(found.version),
-                "alias": aliases.get(int(found.version)),
-                "estimator": found.tags["estimator"],
-                **{name: float(found.tags[name]) for name in ("auc", "auc_low", "auc_high")},
-                "features_sha256": found.tags["features_sha256"],
-                "registered": found.creation_timestamp,
-                "run_id": found.run_id,
-            }
-            for found in self._all()
-        ]
-        return pl.DataFrame(rows, schema=SCHEMA).sort("version", descending=True)
 
     def lineage(self, version: int) -> dict[str, Any]:
         """Return where a version comes from: run, data hash, parameters, library versions."""

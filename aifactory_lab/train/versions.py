@@ -23,7 +23,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
+
+import polars as pl
 
 from aifactory_lab.errors import ModelError, WorkspaceError
 from aifactory_lab.workspace import files_hash
@@ -54,6 +56,7 @@ class Versions(Generic[T]):
     ARTIFACT = "files"  # the folder of a run that a version's files lie in
     SEAL = "sha256"  # the tag that holds their hash
     MEND = "registry.promote(registry.register(…))"
+    COLUMNS: ClassVar[Mapping[str, pl.DataType | type[pl.DataType]]] = {}  # of `versions`, beyond those of every thing
 
     def __init__(self, root: Path | str, name: str = "model") -> None:
         self.root = Path(root).absolute()
@@ -62,6 +65,28 @@ class Versions(Generic[T]):
     def _open(self, folder: Path) -> T:
         """Return what a folder holds, verified; raise ModelError if it is damaged."""
         raise NotImplementedError
+
+    def _told(self, tags: Mapping[str, str]) -> dict[str, Any]:
+        """Return the values of `COLUMNS` for a version with these tags."""
+        raise NotImplementedError
+
+    def versions(self) -> pl.DataFrame:
+        """Return every version, newest first.
+
+        Returns
+        -------
+        polars.DataFrame
+            `version`, `alias`, the columns that the class names for its kind, `registered`, `run_id`.
+        """
+        aliases = {int(version): alias for alias, version in self._aliases().items()}
+        rows = [
+            {"version": int(found.version), "alias": aliases.get(int(found.version)), **self._told(found.tags)}
+            | {"registered": found.creation_timestamp, "run_id": found.run_id}
+            for found in self._all()
+        ]
+        schema: dict[str, Any] = {"version": pl.Int64, "alias": pl.String, **self.COLUMNS}
+        schema |= {"registered": pl.Datetime("ms", "UTC"), "run_id": pl.String}
+        return pl.DataFrame(rows, schema=schema).sort("version", descending=True)
 
     @property
     def uri(self) -> str:
