@@ -6,11 +6,13 @@ This module knows no command.
 ('', 'yes', 'n1:0 n1:1', '0.25')
 """
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ParamSpec
+from inspect import Parameter, Signature, signature
+from typing import Any, ParamSpec, TypeVar, cast
 
 import typer
 from rich.console import Console
@@ -21,6 +23,7 @@ from rich.text import Text
 from aifactory_lab.errors import FactoryError
 
 P = ParamSpec("P")
+T = TypeVar("T")
 LOG_WIDTH = 120  # of tables in a file or a pipe, where nobody says how wide the page is
 
 
@@ -37,6 +40,36 @@ def helpful(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(2) from error
 
     return wrapped
+
+
+def asking(form: type[T], word: str = "asked") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the fields of a dataclass as options of its own, so that several commands can share them.
+
+    Parameters
+    ----------
+    form
+        A dataclass whose fields are typed as typer's options are.
+    word
+        The parameter under which the command takes the filled form.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        fields = [
+            Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+            for field in dataclasses.fields(cast("Any", form))
+        ]
+
+        @functools.wraps(command)
+        def wrapped(**given: Any) -> None:
+            filled = form(**{field.name: given.pop(field.name) for field in fields})
+            command(**{word: filled}, **given)
+
+        own = [found for name, found in signature(command).parameters.items() if name != word]
+        wrapped.__signature__ = Signature([*own, *fields])  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {found.name: found.annotation for found in (*own, *fields)}
+        return wrapped
+
+    return decorate
 
 
 def console() -> Console:

@@ -13,13 +13,14 @@ It parses, asks the twin, and prints; it knows no maths.
 0
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aifactory_lab.errors import TwinError
-from aifactory_lab.terminal import console, helpful, say, table
+from aifactory_lab.terminal import asking, console, helpful, say, table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,25 +36,65 @@ CARD = ["check", "unit", "target", "ours", "error %", "allowed %", "passed", "se
 
 Gpus = Annotated[int, typer.Option("--gpus", "-g", help="At least so many; the last chassis is filled.")]
 Chassis = Annotated[str, typer.Option("--chassis", "-c", help="dgx-h100, dgx-b200, gb200-nvl72, …")]
-Cap = Annotated[float | None, typer.Option("--cap", help="Power limit of a GPU in watts; default its TDP.")]
-Water = Annotated[float, typer.Option("--water", help="Facility water as it reaches the coolers, in °C.")]
-Rejection = Annotated[str, typer.Option("--rejection", help="tower or dry.")]
-Chillers = Annotated[bool, typer.Option("--chillers/--no-chillers", help="Whether water can be chilled.")]
 Spare = Annotated[int, typer.Option("--spare", help="Coolers beyond those that full load needs, of each kind.")]
-Model = Annotated[str, typer.Option("--model", "-m", help="llama-3-70b, deepseek-v3, …")]
-Precision = Annotated[str, typer.Option("--precision", help="Of the weights: bf16, fp8, fp4, …")]
-Tp = Annotated[int | None, typer.Option("--tp", help="GPUs of a replica; default the fewest that fit.")]
-Requests = Annotated[float, typer.Option("--requests", "-r", help="Requests a second, on average.")]
-Prompt = Annotated[int, typer.Option("--prompt", help="Tokens of a prompt.")]
-Answer = Annotated[int, typer.Option("--answer", help="Tokens of an answer.")]
-Ttft = Annotated[float, typer.Option("--ttft", help="Objective: milliseconds to the first token.")]
-Tpot = Annotated[float, typer.Option("--tpot", help="Objective: milliseconds from token to token.")]
-Training = Annotated[int, typer.Option("--training", help="GPUs that train instead of serving.")]
-Weather = Annotated[
-    str, typer.Option("--weather", help="A day of 2013 in New York (2013-07-15), or °C and humidity (25,0.5).")
-]
-Warmer = Annotated[float, typer.Option("--warmer", help="Kelvin that the air is warmer.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Where to write the HTML report.")]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A plant, what it shall serve, and its weather, as options of a command."""
+
+    gpus: Gpus = 1008
+    chassis: Chassis = "gb200-nvl72"
+    model: Annotated[str, typer.Option("--model", "-m", help="llama-3-70b, deepseek-v3, …")] = "llama-3-70b"
+    precision: Annotated[str, typer.Option("--precision", help="Of the weights: bf16, fp8, fp4, …")] = "fp8"
+    tp: Annotated[int | None, typer.Option("--tp", help="GPUs of a replica; default the fewest that fit.")] = None
+    requests: Annotated[float, typer.Option("--requests", "-r", help="Requests a second, on average.")] = 500.0
+    prompt: Annotated[int, typer.Option("--prompt", help="Tokens of a prompt.")] = 1024
+    answer: Annotated[int, typer.Option("--answer", help="Tokens of an answer.")] = 256
+    ttft: Annotated[float, typer.Option("--ttft", help="Objective: milliseconds to the first token.")] = 2000.0
+    tpot: Annotated[float, typer.Option("--tpot", help="Objective: milliseconds from token to token.")] = 50.0
+    training: Annotated[int, typer.Option("--training", help="GPUs that train instead of serving.")] = 0
+    cap: Annotated[float | None, typer.Option("--cap", help="Power limit of a GPU in watts; default its TDP.")] = None
+    water: Annotated[float, typer.Option("--water", help="Facility water as it reaches the coolers, in °C.")] = 40.0
+    rejection: Annotated[str, typer.Option("--rejection", help="tower or dry.")] = "tower"
+    chillers: Annotated[bool, typer.Option("--chillers/--no-chillers", help="Whether water can be chilled.")] = True
+    spare: Spare = 1
+    weather: Annotated[
+        str, typer.Option("--weather", help="A day of 2013 in New York (2013-07-15), or °C and humidity (25,0.5).")
+    ] = "2013-07-15"
+    warmer: Annotated[float, typer.Option("--warmer", help="Kelvin that the air is warmer.")] = 0.0
+
+    @property
+    def plant(self) -> "Plant":
+        """The plant."""
+        from aifactory_lab.twin.plant import Plant
+
+        cooled = {"water_celsius": self.water, "rejection": self.rejection, "chillers": self.chillers}
+        return Plant.about(self.gpus, self.chassis, gpu_cap_watts=self.cap, spare=self.spare, **cooled)
+
+    @property
+    def service(self) -> "Service":
+        """What it serves."""
+        from aifactory_lab.twin.design import Service
+
+        return Service(
+            model=self.model,
+            precision=self.precision,
+            tp=self.tp,
+            requests_per_second=self.requests,
+            isl=self.prompt,
+            osl=self.answer,
+            ttft_ms=self.ttft,
+            tpot_ms=self.tpot,
+            training_gpus=self.training,
+        )
+
+    @property
+    def climate(self) -> "Climate":
+        """Its weather."""
+        found = _climate(self.weather)
+        return found.warmer(by=self.warmer) if self.warmer else found
 
 
 @app.command()
@@ -82,34 +123,13 @@ def card(
 
 @app.command()
 @helpful
-def design(
-    gpus: Gpus = 1008,
-    chassis: Chassis = "gb200-nvl72",
-    model: Model = "llama-3-70b",
-    precision: Precision = "fp8",
-    tp: Tp = None,
-    requests: Requests = 500.0,
-    prompt: Prompt = 1024,
-    answer: Answer = 256,
-    ttft: Ttft = 2000.0,
-    tpot: Tpot = 50.0,
-    training: Training = 0,
-    cap: Cap = None,
-    water: Water = 40.0,
-    rejection: Rejection = "tower",
-    chillers: Chillers = True,
-    spare: Spare = 1,
-    weather: Weather = "2013-07-15",
-    warmer: Warmer = 0.0,
-    out: Out = None,
-) -> None:
+@asking(Asked)
+def design(asked: Asked, out: Out = None) -> None:
     """Say what a plant would do, draw and cost, each figure with its band and what it rests on."""
     from aifactory_lab import twin_report
     from aifactory_lab.twin import design as room
 
-    plant = _plant(gpus, chassis, cap, water, rejection, spare, chillers=chillers)
-    service = _service(model, precision, tp, requests, (prompt, answer), (ttft, tpot), training)
-    outcome = room.evaluate(plant, service, climate=_climate(weather, warmer))
+    outcome = room.evaluate(asked.plant, asked.service, climate=asked.climate)
     _tell(twin_report.figures(outcome))
     for note in outcome.notes:
         say(f"- {note}")
@@ -118,25 +138,9 @@ def design(
 
 @app.command()
 @helpful
+@asking(Asked)
 def day(
-    gpus: Gpus = 1008,
-    chassis: Chassis = "gb200-nvl72",
-    model: Model = "llama-3-70b",
-    precision: Precision = "fp8",
-    tp: Tp = None,
-    requests: Requests = 500.0,
-    prompt: Prompt = 1024,
-    answer: Answer = 256,
-    ttft: Ttft = 2000.0,
-    tpot: Tpot = 50.0,
-    training: Training = 0,
-    cap: Cap = None,
-    water: Water = 40.0,
-    rejection: Rejection = "tower",
-    chillers: Chillers = True,
-    spare: Spare = 1,
-    weather: Weather = "2013-07-15",
-    warmer: Warmer = 0.0,
+    asked: Asked,
     out: Out = None,
     hours: Annotated[float, typer.Option(help="How long.")] = 24.0,
     shape: Annotated[str, typer.Option(help="Of the traffic: office or flat.")] = "office",
@@ -151,13 +155,12 @@ def day(
     from aifactory_lab import twin_report
     from aifactory_lab.twin import design as room
 
-    plant = _plant(gpus, chassis, cap, water, rejection, spare, chillers=chillers)
-    service = _service(model, precision, tp, requests, (prompt, answer), (ttft, tpot), training)
+    plant, service, climate = asked.plant, asked.service, asked.climate
     incidents = [_incident(word) for word in incident or ()]
     from aifactory_lab.twin import sampling  # numba: seconds, that a mistake need not wait for
     from aifactory_lab.twin.operations import operate, traffic
 
-    came, climate = traffic.day(requests, shape=shape, isl=prompt, osl=answer), _climate(weather, warmer)
+    came = traffic.day(asked.requests, shape=shape, isl=asked.prompt, osl=asked.answer)
     how: dict[str, Any] = {"climate": climate, "hours": hours, "incidents": incidents, "seed": seed}
     if share == 1:
         found = operate(plant, service, came, **how)
@@ -183,57 +186,23 @@ def usd(
     """Write the plant's hall as OpenUSD, with SimReady metadata."""
     from aifactory_lab.twin import hall, usd
 
-    made = usd.export(hall.layout(_plant(gpus, chassis, None, 40.0, "tower", spare)), folder)
+    made = usd.export(hall.layout(Asked(gpus, chassis, spare=spare).plant), folder)
     say(f"{made}: open it with any OpenUSD viewer")
 
 
-def _plant(
-    gpus: int, chassis: str, cap: float | None, water: float, rejection: str, spare: int, *, chillers: bool = True
-) -> "Plant":
-    from aifactory_lab.twin.plant import Plant
-
-    cooled = {"water_celsius": water, "rejection": rejection, "chillers": chillers, "spare": spare}
-    return Plant.about(gpus, chassis, gpu_cap_watts=cap, **cooled)
-
-
-def _service(
-    model: str,
-    precision: str,
-    tp: int | None,
-    requests: float,
-    lengths: tuple[int, int],
-    within: tuple[float, float],
-    training: int,
-) -> "Service":
-    from aifactory_lab.twin.design import Service
-
-    return Service(
-        model=model,
-        precision=precision,
-        tp=tp,
-        requests_per_second=requests,
-        isl=lengths[0],
-        osl=lengths[1],
-        ttft_ms=within[0],
-        tpot_ms=within[1],
-        training_gpus=training,
-    )
-
-
-def _climate(weather: str, warmer: float) -> "Climate":
+def _climate(weather: str) -> "Climate":
     """Read the weather.
 
-    >>> _climate("25,0.4", 0).note
+    >>> _climate("25,0.4").note
     'steady 25 °C, 40% humidity, not measured'
     """
     from aifactory_lab.twin import climate
 
     celsius, _, humidity = weather.partition(",")
     try:
-        found = climate.steady(float(celsius), humidity=float(humidity or 0.5))
+        return climate.steady(float(celsius), humidity=float(humidity or 0.5))
     except ValueError:
-        found = climate.new_york(weather)
-    return found.warmer(by=warmer) if warmer else found
+        return climate.new_york(weather)
 
 
 def _incident(word: str) -> "Incident":
