@@ -26,14 +26,12 @@ from aifactory_lab.twin.shape import Model
 
 MFU = 0.4  # Llama-3-405B's was 0.38 to 0.43 on up to 16,384 H100 (Grattafiori et al. 2024, arXiv 2407.21783, table 4)
 VOCABULARY = 32_000
-WIDTHS, ASPECT = (
-    range(32, 32_769, 32),
-    128,
-)  # of the layers; and the width for each, as in GPT-3 175B (Brown et al. 2020)
+WIDTHS = range(32, 32_769, 32)  # of the layers
+ASPECT = 128  # width for each layer, as in GPT-3 175B (Brown et al. 2020)
 HOUR, DAY = 3600.0, 86_400.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """A training that comes to a loss, on a plant.
 
@@ -62,6 +60,12 @@ class Plan:
     pue: float
     bill: cost.Bill
     words: str
+
+    def __repr__(self) -> str:
+        what = f"{self.model.active_parameters:.3g} parameters on {self.tokens:.3g} tokens to a loss of {self.loss:.3f}"
+        low, usual, high = self.dollars
+        price = f"{usual:,.0f} USD ({low:,.0f} to {high:,.0f})"
+        return f"Plan({what}: {self.run.days:.1f} days, {self.gpu_hours:,.0f} GPU-hours, {self.mwh:,.0f} MWh, {price})"
 
     @property
     def flops(self) -> float:
