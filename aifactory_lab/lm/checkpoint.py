@@ -23,7 +23,8 @@ from torch import Tensor
 
 from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.errors import ModelError
-from aifactory_lab.lm.model import Llama, Shape
+from aifactory_lab.lm.model import Llama
+from aifactory_lab.lm.shapes import Shape
 from aifactory_lab.lm.tokenizer import Tokenizer
 from aifactory_lab.workspace import file_hash
 

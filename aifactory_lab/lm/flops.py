@@ -4,7 +4,7 @@ Model FLOPs utilisation (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix
 at the measured token rate ÷ the machine's peak. The peak is not taken from a data sheet: it is the fastest matrix
 product seen on this machine, in the same dtype, with the same threads. This module does not know what is trained.
 
->>> from aifactory_lab.lm.model import shape
+>>> from aifactory_lab.lm.shapes import shape
 >>> per_token(shape(depth=4, vocabulary=2048))
 7962624
 >>> mfu(shape(depth=4, vocabulary=2048), tokens_per_second=10_000, peak=2e11)
@@ -22,7 +22,7 @@ import torch
 
 from aifactory_lab.aside import write_text
 from aifactory_lab.errors import ModelError
-from aifactory_lab.lm.model import Shape
+from aifactory_lab.lm.shapes import Shape
 from aifactory_lab.workspace import cache_folder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -22,10 +22,10 @@ from typing import Annotated
 
 from aifactory_lab.errors import DataError
 from aifactory_lab.lm import flops
-from aifactory_lab.lm.model import shape
 from aifactory_lab.lm.optimiser import Rates
 from aifactory_lab.lm.place import chosen, use_threads
 from aifactory_lab.lm.ranks import Ranks, joined
+from aifactory_lab.lm.shapes import shape
 from aifactory_lab.lm.shards import Shards
 from aifactory_lab.lm.station import Station
 from aifactory_lab.lm.tokenizer import Tokenizer

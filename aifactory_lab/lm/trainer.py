@@ -4,7 +4,7 @@ A run is a pure function of its `Plan`: batches are made from the step's number,
 killed and taken up makes the same weights, bit for bit, as one that was not (same machine, as many threads). This
 module does not log, evaluate or write a checkpoint: `lm.pretrain` does.
 
->>> from aifactory_lab.lm.model import shape
+>>> from aifactory_lab.lm.shapes import shape
 >>> plan = Plan(shape(depth=1, vocabulary=64, context=8), steps=10, batch=2)
 >>> plan.tokens_per_step, plan.configuration()["batch"]
 (16, 2)
@@ -21,9 +21,10 @@ from torch import Tensor, nn
 
 from aifactory_lab.errors import ModelError
 from aifactory_lab.lm import flops
-from aifactory_lab.lm.model import Llama, Shape
+from aifactory_lab.lm.model import Llama
 from aifactory_lab.lm.optimiser import Optimiser, Rates, Schedule
 from aifactory_lab.lm.ranks import Ranks
+from aifactory_lab.lm.shapes import Shape
 from aifactory_lab.lm.shards import Shards
 from aifactory_lab.lm.training_state import State, States
 

@@ -80,7 +80,7 @@ def read(path: Path | str) -> Model:
 def dial(depth: int, vocabulary: int = 2048, *, context: int = 256) -> Model:
     """Return the shape of the token line's model of that depth; needs the extra ``lm``."""
     require("torch", extra="lm")
-    from aifactory_lab.lm.model import shape
+    from aifactory_lab.lm.shapes import shape
 
     return from_config(shape(depth, vocabulary, context=context).config(), name=f"dial-{depth}")
 
