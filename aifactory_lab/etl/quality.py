@@ -44,6 +44,7 @@ FLIGHTS_JOINS = (
     Join("flights", "airports", ("dest",), ("faa",)),
     Join("flights", "airlines", ("carrier",)),
 )
+JOINS: Mapping[str, Sequence[Join]] = {"flights": FLIGHTS_JOINS}  # by the name of the recipe that makes them
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ True
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import polars as pl
 
 from aifactory_lab import device, roofline
 from aifactory_lab.errors import FactoryError
+from aifactory_lab.line.objectives import Verdict
 from aifactory_lab.measure import StationReport
 from aifactory_lab.workspace import Artefact, Workspace
 
@@ -28,8 +29,8 @@ Say = Callable[[str], None]
 class Station:
     """One station: its name, the stations it takes from, and what fills its folder.
 
-    `build` is called with the empty folder, the line's raw material and the artefacts of the stations before;
-    `decided_by` names the settings of the run that change what it makes.
+    `build` is called with the empty folder, the line's material and the artefacts of the stations before; `decided_by`
+    names the settings of the run that change what it makes.
     """
 
     name: str
@@ -47,6 +48,16 @@ class LineRun:
     reports: tuple[StationReport, ...]
     machine: roofline.Roofline
     device: device.Device
+
+    @property
+    def title(self) -> str:
+        """The question that the line answers."""
+        return ""
+
+    @property
+    def slo(self) -> tuple[Verdict, ...]:
+        """The verdicts of the load test on the endpoint's objectives; none where there was no load test."""
+        return ()
 
     def frame(self, station: str, name: str) -> pl.DataFrame:
         """Return a frame that a station left, for example ``frame("ladder", "ladder")``."""
@@ -94,16 +105,16 @@ def visit(
     key
         Its content hash.
     settings
-        What else decides the results, by name; the device always does.
+        What else decides the results, by name (see `unusual`); the device always does.
     """
-    workspace, chosen = Workspace(root), device.current()
+    workspace, chosen, given = Workspace(root), device.current(), settings or {}
     say(f"device: {chosen}")
     machine = roofline.measured(workspace.root)
     done: dict[str, Artefact] = {}
     for station in stations:
         say(f"{station.name} …")
         inputs = [done[name].key for name in station.after] or [key]
-        params = {"device": chosen.kind, **{name: (settings or {})[name] for name in station.decided_by}}
+        params = {"device": chosen.kind, **{name: given[name] for name in station.decided_by if name in given}}
         build = _filler(station, material, done)
         done[station.name] = workspace.station(station.name, build, inputs=inputs, params=params)
         say(f"  {done[station.name].report.against(machine)}")
@@ -113,6 +124,17 @@ def visit(
 
 def _filler(station: Station, material: Any, done: Done) -> Callable[[Path], StationReport]:
     return lambda folder: station.build(folder, material, done)
+
+
+def unusual(settings: Any) -> dict[str, Any]:
+    """Return the fields of a settings dataclass that are not as usual, as plain values.
+
+    What is as usual stays out of the keys of artefacts: a setting that is new here leaves the old ones valid.
+    """
+    given = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    usual = type(settings)()
+    changed = {name: value for name, value in given.items() if value != getattr(usual, name)}
+    return {name: asdict(value) if is_dataclass(value) else value for name, value in changed.items()}  # type: ignore[arg-type]
 
 
 def upto(stations: Sequence[Station], last: str) -> list[Station]:

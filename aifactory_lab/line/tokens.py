@@ -7,6 +7,7 @@ It knows the order of its stations and what they hand on; how each works, it lea
 ['corpus', 'curate', 'tokenize', 'pretrain', 'tune', 'serve_tokens']
 """
 
+import hashlib
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,28 +17,23 @@ import polars as pl
 
 from aifactory_lab import lm, serve
 from aifactory_lab.etl import curation
+from aifactory_lab.line.objectives import Verdict
 from aifactory_lab.line.stations import Done, LineRun, Say, Station, silence, upto, visit
+from aifactory_lab.line.token_settings import CONCURRENCIES, LOAD_SECONDS, TUNE_STEPS, Settings, judged
 from aifactory_lab.measure import Meter, StationReport
 from aifactory_lab.workspace import Workspace
 
-MODEL = "pocket-llama"
-ADAPTER = "docstrings"
-VOCABULARY = 2_048
-TUNE_STEPS = 120
-CONCURRENCIES = (1, 8, 32)
-PROMPT_TOKENS, ANSWER_TOKENS = 63, 64
-PROMPTS = 64
-LOAD_SECONDS = 4.0  # of each concurrency
+PROMPT_TOKENS, PROMPTS = 63, 64
 
 
 @dataclass(frozen=True)
 class Material:
-    """What the line starts from: documents and where they are from, how large a model on how many tokens."""
+    """What the line starts from: documents and where they are from, pairs if not of these, and what is decided."""
 
     documents: pl.DataFrame
     facts: dict[str, Any]
-    depth: int
-    tokens: int
+    settings: Settings
+    pairs: pl.DataFrame | None = None
     show: bool = True
 
 
@@ -51,7 +47,22 @@ class Run(LineRun):
     @property
     def registry(self) -> "lm.registry.Registry":
         """The registry of this workspace."""
-        return lm.registry.Registry(self.workspace.root, MODEL)
+        return lm.registry.Registry(self.workspace.root, self.settings.model)
+
+    @property
+    def settings(self) -> Settings:
+        """What was decided."""
+        return self.material.settings
+
+    @property
+    def title(self) -> str:
+        """The question that the line answers."""
+        return self.settings.title
+
+    @property
+    def slo(self) -> tuple[Verdict, ...]:
+        """Whether the endpoint kept its objectives under load; none where there are none, or it was not tested."""
+        return judged(self.served, self.settings) if "serve_tokens" in self.artefacts else ()
 
     @property
     def curated(self) -> curation.Curated:
@@ -83,10 +94,12 @@ def run(
     root: Path | str | None = None,
     *,
     documents: pl.DataFrame | None = None,
-    depth: int = 4,
-    tokens: int = 1_000_000,
+    pairs: pl.DataFrame | None = None,
+    depth: int | None = None,
+    tokens: int | None = None,
     until: str = "serve_tokens",
     say: Say | None = print,
+    settings: Settings | None = None,
 ) -> Run:
     """Take a corpus through the stations.
 
@@ -96,12 +109,16 @@ def run(
         The workspace; by default `workspace.default_root()`.
     documents
         A documents frame; by default the interpreter's own standard library (`lm.corpus.standard_library`).
+    pairs
+        Questions and answers for the adapter; by default those of the documents' own functions (`lm.pairs`).
     depth, tokens
-        The model's one dial (4 is a million parameters), and tokens to train it on.
+        The model's one dial (4 is a million parameters), and tokens to train it on; by default those of `settings`.
     until
         The last station to visit.
     say
         Called with one line when a station begins and one when it ends; `None` for silence.
+    settings
+        Curation, sizes, load test, objectives; by default those of the standard library.
 
     Raises
     ------
@@ -109,17 +126,24 @@ def run(
         If there is no such station, or a station refuses its inputs; finished stations are kept.
     """
     stations = upto(STATIONS, until)
-    material = _material(documents, depth, tokens, show=say is not None)
-    key, settings = material.facts["sha256"], {"depth": depth, "tokens": tokens}
-    made = visit(stations, root, material, key=key, settings=settings, say=say or silence)
-    return Run(**vars(made), material=material, versions=_register(made.workspace, made.artefacts, say or silence))
+    settings = settings or Settings(tune_steps=TUNE_STEPS, users=CONCURRENCIES, seconds=LOAD_SECONDS)
+    settings = replace(settings, depth=depth or settings.depth, tokens=tokens or settings.tokens)
+    material = _material(documents, pairs, settings, show=say is not None)
+    key, decides = material.facts["sha256"], material.settings.decides
+    made = visit(stations, root, material, key=key, settings=decides, say=say or silence)
+    versions = _register(made.workspace, made.artefacts, settings.model, say or silence)
+    return Run(**vars(made), material=material, versions=versions)
 
 
-def _material(documents: pl.DataFrame | None, depth: int, tokens: int, *, show: bool) -> Material:
+def _material(
+    documents: pl.DataFrame | None, pairs: pl.DataFrame | None, settings: Settings, *, show: bool
+) -> Material:
+    if pairs is not None:
+        settings = replace(settings, pairs_sha256=hashlib.sha256(pairs.write_ndjson().encode()).hexdigest())
     if documents is not None:
-        return Material(documents, lm.corpus.manifest(documents), depth, tokens, show)
+        return Material(documents, lm.corpus.manifest(documents), settings, pairs, show)
     found = lm.corpus.survey()
-    return Material(found.documents, found.manifest, depth, tokens, show)
+    return Material(found.documents, found.manifest, settings, pairs, show)
 
 
 def _corpus(folder: Path, material: Material, done: Done) -> StationReport:  # noqa: ARG001
@@ -132,14 +156,15 @@ def _corpus(folder: Path, material: Material, done: Done) -> StationReport:  # n
 
 def _curate(folder: Path, material: Material, done: Done) -> StationReport:
     documents = pl.read_parquet(done["corpus"].path("documents.parquet"))
-    return curation.run(documents, folder / "curated", facts=material.facts).report
+    decided = material.settings.curation
+    return curation.run(documents, folder / "curated", settings=decided, facts=material.facts).report
 
 
-def _tokenize(folder: Path, material: Material, done: Done) -> StationReport:  # noqa: ARG001
+def _tokenize(folder: Path, material: Material, done: Done) -> StationReport:
     """Learn a vocabulary from what is trained on, and pack everything as token ids."""
     documents = _kept(done)
     with Meter("tokenize", unit="tokens") as meter:
-        tokenizer = lm.tokenizer.train(_texts(documents, "train"), VOCABULARY)
+        tokenizer = lm.tokenizer.train(_texts(documents, "train"), material.settings.vocabulary)
         tokenizer.save(folder / "tokenizer")
         shards = lm.shards.write(documents, tokenizer, folder / "shards")
         found = asdict(tokenizer.report(_texts(documents, "valid")))
@@ -151,7 +176,7 @@ def _tokenize(folder: Path, material: Material, done: Done) -> StationReport:  #
 def _pretrain(folder: Path, material: Material, done: Done) -> StationReport:
     tokenizer = lm.tokenizer.Tokenizer.load(done["tokenize"].folder / "tokenizer")
     shards = lm.shards.Shards.load(done["tokenize"].folder / "shards", tokenizer)
-    decided: dict[str, Any] = {"depth": material.depth, "tokens": material.tokens}
+    decided = {name: value for name, value in material.settings.decides.items() if name in SIZED}
     scratch = Workspace(done["tokenize"].folder.parent).scratch("pretrain", [done["tokenize"].key], decided)
     options = {**decided, "checkpoint": scratch, "show": material.show}
     report = lm.pretrain.run(shards, tokenizer, folder / "model", **options).report
@@ -163,39 +188,50 @@ def _tune(folder: Path, material: Material, done: Done) -> StationReport:
     """Teach the base to say in one line what a function does."""
     documents = _kept(done)
     held = documents.filter(pl.col("split") == "valid")
-    base, pairs = done["pretrain"].folder / "model", lm.pairs.docstrings(documents)
-    options: dict[str, Any] = {"steps": TUNE_STEPS, "old": held, "title": ADAPTER, "show": material.show}
+    base, wanted = done["pretrain"].folder / "model", material.settings
+    pairs = lm.pairs.docstrings(documents) if material.pairs is None else material.pairs
+    options: dict[str, Any] = {"steps": wanted.tune_steps, "old": held, "title": wanted.adapter, "show": material.show}
     return lm.finetune.run(base, pairs, folder / "adapter", **options).report
 
 
-def _serve_tokens(folder: Path, material: Material, done: Done) -> StationReport:  # noqa: ARG001
+def _serve_tokens(folder: Path, material: Material, done: Done) -> StationReport:
     """Serve base and adapter on loopback, and load the base with more and more users."""
-    base, adapter = done["pretrain"].folder / "model", done["tune"].folder / "adapter"
-    tokenizer = lm.tokenizer.Tokenizer.load(base)
-    held = _texts(_kept(done), "valid")
-    prompts = serve.load.prompts.of_lengths(held, tokenizer, [PROMPT_TOKENS] * PROMPTS)
-    slots = max(CONCURRENCIES)
-    with (
-        Meter("serve_tokens", unit="tokens") as meter,
-        serve.llm.start(base, name=MODEL, adapters={ADAPTER: adapter}, slots=slots) as server,
-    ):
+    wanted, prompts = material.settings, _prompts(done)
+    with Meter("serve_tokens", unit="tokens") as meter, endpoint(done, wanted) as server:
         # Without llama.cpp's cache of prompts: the same few come again and again, and would cost less than real ones.
         options: dict[str, Any] = {"extra": {"cache_prompt": False}, "warmup": 2, "engine": server.engine}
-        options |= {"max_tokens": ANSWER_TOKENS, "seconds": LOAD_SECONDS}
-        found = serve.load.pareto(server, prompts, CONCURRENCIES, **options)
+        options |= {"max_tokens": wanted.answer_tokens, "seconds": wanted.seconds, "slo": wanted.objective}
+        found = serve.load.pareto(server, prompts, wanted.users, **options)
         found.write_parquet(folder / "pareto.parquet")
         best = found.sort("tokens_per_second").row(-1, named=True)
         meter.count(int(found["tokens"].sum()), best=best, engine=server.engine, reason=server.reason)
     return replace(meter.report, seconds=float(found["seconds"].sum()))  # the clients' own clock, without the start
 
 
+def endpoint(done: Done, settings: Settings, **options: Any) -> "serve.llm.Server":
+    """Serve the base and the adapter of a run; `options` are those of `serve.llm.start`."""
+    base, adapter = done["pretrain"].folder / "model", done["tune"].folder / "adapter"
+    slots = settings.slots or max(settings.users)
+    options = {"slots": slots, "context": settings.request_tokens, **options}
+    return serve.llm.start(base, name=settings.model, adapters={settings.adapter: adapter}, **options)
+
+
+def _prompts(done: Done) -> list[Any]:
+    tokenizer = lm.tokenizer.Tokenizer.load(done["pretrain"].folder / "model")
+    held = _texts(_kept(done), "valid")
+    return list(serve.load.prompts.of_lengths(held, tokenizer, [PROMPT_TOKENS] * PROMPTS))
+
+
+CURATED, SIZED = ("curation",), ("depth", "tokens", "context", "seed")
+TUNED = ("tune_steps", "pairs_sha256", "adapter")
+SERVED = ("users", "answer_tokens", "seconds", "slots", "request_tokens", "ttft_ms", "itl_ms", "model")
 STATIONS = (
     Station("corpus", (), _corpus),
-    Station("curate", ("corpus",), _curate),
-    Station("tokenize", ("curate",), _tokenize),
-    Station("pretrain", ("tokenize",), _pretrain, decided_by=("depth", "tokens")),
-    Station("tune", ("pretrain", "curate"), _tune),
-    Station("serve_tokens", ("pretrain", "tune", "curate"), _serve_tokens),
+    Station("curate", ("corpus",), _curate, decided_by=CURATED),
+    Station("tokenize", ("curate",), _tokenize, decided_by=("vocabulary",)),
+    Station("pretrain", ("tokenize",), _pretrain, decided_by=SIZED),
+    Station("tune", ("pretrain", "curate"), _tune, decided_by=TUNED),
+    Station("serve_tokens", ("pretrain", "tune", "curate"), _serve_tokens, decided_by=SERVED),
 )
 
 
@@ -207,9 +243,9 @@ def _texts(documents: pl.DataFrame, split: str) -> list[str]:
     return documents.filter(pl.col("split") == split)["text"].to_list()
 
 
-def _register(workspace: Workspace, done: Done, say: Say) -> dict[str, int]:
+def _register(workspace: Workspace, done: Done, name: str, say: Say) -> dict[str, int]:
     """Register base and adapter once; the base is champion unless a better one is."""
-    registry, versions = lm.registry.Registry(workspace.root, MODEL), {}
+    registry, versions = lm.registry.Registry(workspace.root, name), {}
     for station, folder in (("pretrain", "model"), ("tune", "adapter")):
         if station not in done:
             continue
@@ -217,7 +253,7 @@ def _register(workspace: Workspace, done: Done, say: Say) -> dict[str, int]:
         held = lm.registry.Held.load(path)
         known = registry.versions().filter(pl.col("weights_sha256") == held.sha256)["version"].to_list()
         versions[station] = known[0] if known else registry.register(path)
-        say(f"registry: version {versions[station]} of {MODEL} is the {held.kind} of this run")
+        say(f"registry: version {versions[station]} of {name} is the {held.kind} of this run")
     if "pretrain" in versions:
         _promote(registry, versions["pretrain"])
     return versions

@@ -1,7 +1,7 @@
 """The decision line's part of the report: its tiles and sections.
 
->>> QUESTION
-'Will a flight arrive more than 15 minutes late?'
+>>> TITLE, SHORT
+('The decision line', 'Decisions')
 """
 
 from aifactory_lab import line
@@ -11,7 +11,6 @@ from aifactory_lab.report import Section, TextTable, Tile
 from aifactory_lab.serve.load import LoadReport
 
 TITLE, SHORT = "The decision line", "Decisions"
-QUESTION = "Will a flight arrive more than 15 minutes late?"
 
 
 def sections(run: line.Run) -> list[Section]:

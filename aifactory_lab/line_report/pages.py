@@ -28,7 +28,7 @@ def page(*runs: LineRun) -> Page:
     titles = [part.TITLE for part, _ in parts]
     return Page(
         title=titles[0] if len(titles) == 1 else "The AI factory",
-        subtitle=" ".join([*(part.QUESTION for part, _ in parts), f"Engine: {runs[0].device}."]),
+        subtitle=" ".join([*(run.title for run in runs), f"Engine: {runs[0].device}."]),
         tiles=[tile for part, run in parts for tile in part.tiles(run)],
         sections=[_stations(*runs), *_sections(parts)],
         footer="Rates are of this machine.",

@@ -1,16 +1,15 @@
 """The token line's part of the report: its tiles and sections.
 
->>> QUESTION
-'What does a model make of Python, if the standard library is all that it ever read?'
+>>> TITLE, SHORT
+('The token line', 'Tokens')
 """
 
 from aifactory_lab import figures
-from aifactory_lab.line.tokens import ADAPTER, Run
+from aifactory_lab.line.tokens import Run
 from aifactory_lab.line_report.tables import rate
 from aifactory_lab.report import Section, TextTable, Tile
 
 TITLE, SHORT = "The token line", "Tokens"
-QUESTION = "What does a model make of Python, if the standard library is all that it ever read?"
 ANSWERS = 4  # held-out questions that the page shows
 
 
@@ -82,9 +81,9 @@ def _adapter(run: Run) -> Section:
 def _serving(run: Run) -> Section:
     station = next(r for r in run.reports if r.station == "serve_tokens")
     words = [
-        f"Engine: {station.details['engine']} ({station.details['reason']}). The adapter {ADAPTER!r} is served beside"
-        " its base, as it is. Each point is a number of users who ask at once: more of them share the machine, and each"
-        " waits longer.",
+        f"Engine: {station.details['engine']} ({station.details['reason']}). The adapter {run.settings.adapter!r} is"
+        " served beside its base, as it is. Each point is a number of users who ask at once: more of them share the"
+        " machine, and each waits longer.",
     ]
     pictures = [figures.tokens.pareto(run.served), figures.tokens.latency(run.served)]
     return Section("Serving", words, figures=pictures)
