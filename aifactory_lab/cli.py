@@ -1,4 +1,4 @@
-"""The command line: `aifactory run`, `dash`, `doctor`, `datasets`, `fleet`, `twin`, `gpu-check`.
+"""The command line: `aifactory run`, `dash`, `doctor`, `datasets`, `catalog`, `fleet`, `twin`, `gpu-check`.
 
 It parses, calls one room, and prints; whatever can go wrong with a user's input leaves as one clear message
 and exit code 2. It knows no maths.
@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from aifactory_lab import fleet_commands, twin_commands
+from aifactory_lab import catalog_commands, fleet_commands, twin_commands
 from aifactory_lab.dash import HOST, PORT
 from aifactory_lab.device import VARIABLE
 from aifactory_lab.terminal import console, helpful
@@ -36,6 +36,7 @@ class Line(StrEnum):
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(fleet_commands.app, name="fleet")
 app.add_typer(twin_commands.app, name="twin")
 Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="Run folder: artefacts, ledger, report.")]

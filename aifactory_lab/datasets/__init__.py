@@ -7,6 +7,7 @@
 A name of the catalogue opens that dataset; anything else is your own files: ``load("my/*.parquet")``.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from aifactory_lab.datasets.entries import catalogue
 from aifactory_lab.datasets.material import RawMaterial
 from aifactory_lab.errors import DataError
 
-__all__ = ["Card", "RawMaterial", "card", "catalogue", "describe", "load", "recording"]
+__all__ = ["Card", "RawMaterial", "card", "catalogue", "describe", "load", "recording", "recordings"]
 
 
 def load(
@@ -77,12 +78,26 @@ def recording(name: str) -> Path:
     >>> recording("eight_gpus").name
     'eight_gpus.parquet'
     """
-    folder = places.vendored("recordings")
-    path = folder / f"{name}.parquet"
-    if not path.is_file():
-        msg = f"no recording {name!r}; there are: {', '.join(sorted(p.stem for p in folder.glob('*.parquet')))}"
+    if name not in (known := recordings()):
+        msg = f"no recording {name!r}; there are: {', '.join(known)}"
         raise DataError(msg, mend='datasets.recording("eight_gpus")')
-    return path
+    return places.vendored("recordings") / f"{name}.parquet"
+
+
+def recordings() -> dict[str, str]:
+    """Return the telemetry recordings by name: what each shows, and whether it was measured or simulated.
+
+    Examples
+    --------
+    >>> recordings()["decision_line_3x"]
+    'measured: The same on three copies of the records, 1 M flights.'
+    """
+    folder = places.vendored("recordings")
+    rows = re.findall(
+        r"^\| `(\w+)` \| \W*(\w+)[^|]* \| ([^|]*?\.)(?: [^|]*)?\|$", (folder / "README.md").read_text(), re.MULTILINE
+    )
+    shown = {name: f"{how}: {what}" for name, how, what in rows}
+    return {path.stem: shown.get(path.stem, "") for path in sorted(folder.glob("*.parquet"))}
 
 
 def _is_name(source: str) -> bool:
