@@ -21,6 +21,7 @@ os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:2000")
 
 __version__ = "0.1.0"
 __all__ = [
+    "blueprints",
     "catalog",
     "cells",
     "cluster",
@@ -35,6 +36,7 @@ __all__ = [
     "laws",
     "line",
     "line_report",
+    "links",
     "lm",
     "measure",
     "report",
