@@ -15,6 +15,8 @@ ORDER = [
     "doors",
     "errors",
     "aside",
+    "access",
+    "decoding",
     "device",
     "telemetry",
     "links",

@@ -17,6 +17,7 @@ server cannot hide behind clients that wait (Schroeder et al., "Open versus clos
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ class Plan:
         When to stop sending: after this time, or after so many requests, whichever comes first (0: no bound).
     rate
         Arrivals per second of the open loop; 0 is a closed loop.
+    key_variable
+        Name of the environment variable that holds the service's token; the token itself is in no plan.
     """
 
     host: str
@@ -53,6 +56,7 @@ class Plan:
     requests: int = 0
     rate: float = 0.0
     seed: int = 0
+    key_variable: str = ""
 
 
 class Connection(asyncio.Protocol):
@@ -188,11 +192,11 @@ def _arrivals(plan: Plan) -> Iterator[float]:
 
 
 def _request(plan: Plan, body: bytes) -> bytes:
-    head = (
-        f"POST {plan.path} HTTP/1.1\r\nHost: {plan.host}:{plan.port}\r\n"
-        f"Content-Type: {plan.media_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    lines = [f"POST {plan.path} HTTP/1.1", f"Host: {plan.host}:{plan.port}"]
+    lines += [f"Content-Type: {plan.media_type}", f"Content-Length: {len(body)}"]
+    if plan.key_variable and (key := os.environ.get(plan.key_variable)):
+        lines.append(f"Authorization: Bearer {key}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 `POST /predict` takes JSON (one row, or many), an Arrow stream or raw float32, and answers in kind; a bad row
 gets an error that names its field while the others are answered. The application is FastAPI's; the path of
 predictions goes around FastAPI's own request handling, which costs several times more than a prediction.
-This module does not open sockets: see `aifactory_lab.serve.server`.
+This module does not open sockets (see `aifactory_lab.serve.server`) and does not ask who comes (see `access`).
 
 >>> _media_type_and_length([(b"content-type", b"application/json; charset=utf-8"), (b"content-length", b"12")])
 ('application/json', 12)
@@ -12,22 +12,19 @@ This module does not open sockets: see `aifactory_lab.serve.server`.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 
+from aifactory_lab.access.asgi import Message, Receive, Send
 from aifactory_lab.errors import FactoryError
 from aifactory_lab.serve.answers import Answer, refusal
 from aifactory_lab.serve.schemas import JSON
 from aifactory_lab.serve.service import Limits, Service
 
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
 CLOSE = (b"connection", b"close")  # the rest of the body is not read, so the connection cannot be used again
 
 
@@ -112,10 +109,8 @@ def create_api(service: Service) -> FastAPI:
         return Response(service.meters.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @api.post("/reload")
-    async def reload(request: Request) -> Response:
+    async def reload() -> Response:
         """Load the champion that the source names now; 409 and the reason if it is refused."""
-        if _from_elsewhere(request):
-            return Response(refusal(403, "a page of another site asked for it").body, 403, media_type=JSON)
         try:
             changed = await service.reload()
         except FactoryError as error:
@@ -123,12 +118,6 @@ def create_api(service: Service) -> FastAPI:
         return Response(orjson.dumps({"model": service.champion.version, "changed": changed}), media_type=JSON)
 
     return api
-
-
-def _from_elsewhere(request: Request) -> bool:
-    """Tell whether a web page that this service did not serve sent the request (browsers then say their Origin)."""
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def _refusal(error: FactoryError, version: str) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
+from aifactory_lab.access.tokens import VARIABLE, Token
 from aifactory_lab.errors import FactoryError, ModelError, TelemetryError
 
 HOST = "127.0.0.1"
@@ -38,10 +40,21 @@ class Server:
         Its process; that of the caller for a server in a thread.
     """
 
-    def __init__(self, url: str, pid: int, stop: Callable[[], None]) -> None:
+    def __init__(self, url: str, pid: int, stop: Callable[[], None], *, token: Token | None = None) -> None:
         self.url = url
         self.pid = pid
         self._stop = stop
+        self._token = token or Token()
+
+    @property
+    def token(self) -> str:
+        """What it asks for; on the loopback address nothing, unless the environment gives one. It is in no repr."""
+        return self._token.value
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a client sends to be heard: the token, or nothing."""
+        return self._token.headers
 
     def stop(self) -> None:
         """Answer what was accepted, then end; may be called again."""
@@ -132,10 +145,15 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def tell(told: ExitStack, metrics: str) -> None:
-    """Tell the dashboards of this user while the service runs; where that cannot be said, it serves all the same."""
+def tell(told: ExitStack, metrics: str, token: Token) -> None:
+    """Tell the dashboards of this user while the service runs; where that cannot be said, it serves all the same.
+
+    They find the token in the address, which lies in a folder that only this user can enter.
+    """
     from aifactory_lab.telemetry.sharing.announced import announce
 
+    if token:
+        metrics = metrics.replace("://", f"://aifactory:{quote(token.value, safe='')}@", 1)
     with suppress(TelemetryError, OSError):
         told.enter_context(announce(metrics))
 
@@ -144,8 +162,11 @@ def config(application: Any) -> Any:
     """Return how uvicorn runs our applications."""
     import uvicorn
 
+    from aifactory_lab.serve.connections import Connection
+
     return uvicorn.Config(
         application,
+        http=Connection,
         access_log=False,
         log_level="warning",
         ws="none",
@@ -153,6 +174,11 @@ def config(application: Any) -> Any:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+def told_token(token: Token, variable: str = VARIABLE) -> dict[str, str]:
+    """Return the environment by which a child learns of a token that was made; a given one it finds by itself."""
+    return {variable: token.value} if token.made else {}
 
 
 def attached(finish: Callable[[], None]) -> None:

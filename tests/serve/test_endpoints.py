@@ -174,10 +174,11 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(client, server, row):
     place = urlsplit(server.url)
     for _ in range(20):
         with socket.create_connection((place.hostname, place.port)) as half:
-            half.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+            half.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
         with socket.create_connection((place.hostname, place.port)) as hasty:
             body = json.dumps(row).encode()
-            hasty.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
+            hasty.sendall(head + body)
     assert post(client, json.dumps(row)).status_code == 200
     deadline = time.monotonic() + 10
     while client.get("/health").json()["open_requests"] and time.monotonic() < deadline:
@@ -218,7 +219,7 @@ def test_too_many_at_once_get_429_and_are_told_when_to_return(narrow, row):
     place, body = urlsplit(narrow.url), json.dumps(row).encode()
     waiting = [socket.create_connection((place.hostname, place.port)) for _ in range(4)]
     for half in waiting:  # four requests are open: they have sent a head, and no body yet
-        half.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
+        half.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body))
     deadline = time.monotonic() + 10
     while httpx.get(narrow.url + "/health").json()["open_requests"] < 4 and time.monotonic() < deadline:
         time.sleep(0.02)

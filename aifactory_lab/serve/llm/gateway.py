@@ -10,16 +10,16 @@ handling costs more than a token of a small model. This module opens no sockets 
 """
 
 import asyncio
-import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 
+from aifactory_lab.access.asgi import Message, Receive, Send
+from aifactory_lab.access.gate import OPEN, Gate
 from aifactory_lab.serve.llm import refusals, requests
 from aifactory_lab.serve.llm.admission import Admission, Full
 from aifactory_lab.serve.llm.engines import Engine
@@ -29,16 +29,13 @@ from aifactory_lab.serve.llm.streams import Stream, interrupted
 from aifactory_lab.serve.llm.upstream import Exchange, Unreachable, fetch
 from aifactory_lab.serve.llm.wholes import Whole
 
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
 JSON, TEXT, EVENTS = b"application/json", b"text/plain; version=0.0.4; charset=utf-8", b"text/event-stream"
 KINDS: dict[str, type[requests.Sampling]] = {
     "/v1/completions": requests.Completion,
     "/v1/chat/completions": requests.Chat,
 }
 PATHS = {"/health": "GET", "/metrics": "GET", "/v1/models": "GET", **dict.fromkeys(KINDS, "POST")}
+CLOSE = (b"connection", b"close")  # the body is not read, so the connection cannot be used again
 LOG = logging.getLogger("aifactory_lab.serve.llm")
 
 
@@ -68,15 +65,15 @@ class Gateway:
         What computes the tokens.
     limits
         What is refused.
-    key
-        The bearer token that `/v1` asks for; empty asks for none.
+    gate
+        Who may come in; `/health` is open to all.
     default
         The model of a request that names none; empty takes the first.
     """
 
     engine: Engine
     limits: Limits = field(default_factory=Limits)
-    key: str = field(default="", repr=False)
+    gate: Gate = field(default_factory=Gate)
     default: str = ""
 
     def __post_init__(self) -> None:
@@ -103,13 +100,12 @@ class Gateway:
 
     async def _route(self, scope: Message, receive: Receive, answer: "Answer") -> None:
         path = scope["path"].rstrip("/")
+        self._let_in(scope, path)
         if path not in PATHS:
             raise Refusal(404, f"no path {scope['path']!r}; there are: {', '.join(PATHS)}", code="not_found")
         if scope["method"] != PATHS[path]:
             allow = ((b"allow", PATHS[path].encode()),)
             raise Refusal(405, f"{path} takes {PATHS[path]}", code="method_not_allowed", headers=allow)
-        if path.startswith("/v1"):
-            self._check_key(scope["headers"])
         if path == "/health":
             await self._health(answer)
         elif path == "/metrics":
@@ -119,13 +115,11 @@ class Gateway:
         else:
             await self._generate(path, scope, receive, answer)
 
-    def _check_key(self, headers: list[tuple[bytes, bytes]]) -> None:
-        if not self.key:
-            return
-        given = next((value for name, value in headers if name == b"authorization"), b"")
-        if not hmac.compare_digest(given, b"Bearer " + self.key.encode()):
-            message = "this server asks for a key: Authorization: Bearer <the value of AIFACTORY_LLM_KEY>"
-            raise Refusal(401, message, code="invalid_api_key", headers=((b"www-authenticate", b"Bearer"),))
+    def _let_in(self, scope: Message, path: str) -> None:
+        refused = self.gate.refuses(scope["method"], scope["headers"], open_to_all=path in OPEN)
+        if refused:
+            code = "invalid_api_key" if refused.status == 401 else "forbidden"
+            raise Refusal(refused.status, str(refused), code=code, headers=(*refused.headers, CLOSE))
 
     async def _health(self, answer: "Answer") -> None:
         trouble = await self.engine.trouble()

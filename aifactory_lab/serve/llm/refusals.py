@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-TYPES = {401: "authentication_error", 429: "rate_limit_error"}
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 CONTEXT = ("exceed_context_size_error", "context_length_exceeded")  # llama.cpp's type, OpenAI's code
 CONTEXT_WORDS = ("maximum context length", "context size", "max_model_len")
 

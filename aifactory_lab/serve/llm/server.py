@@ -1,8 +1,9 @@
 """Start and stop an OpenAI-compatible server: the gateway in a process of its own, its engine in another.
 
-It binds the loopback address unless it is told otherwise. A server that `start` made ends with its `with` block, with
-`stop()`, or with the process that started it; before it ends it answers what it has accepted, and its engine ends after
-it. With `AIFACTORY_LLM_KEY` in the environment, `/v1` asks for that key.
+It binds the loopback address unless it is told otherwise, and then it asks for a key: that of `AIFACTORY_LLM_KEY`,
+which is asked for on the loopback address, too, else a new one. A server that `start` made ends with its `with` block,
+with `stop()`, or with the process that started it; before it ends it answers what it has accepted, and its engine ends
+after it.
 
 >>> start("notes.txt")
 Traceback (most recent call last):
@@ -10,7 +11,6 @@ aifactory_lab.errors.ModelError: notes.txt is no model that can be served: there
   mend: ...
 """
 
-import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -21,6 +21,9 @@ from typing import Any
 
 import orjson
 
+from aifactory_lab.access import tokens
+from aifactory_lab.access.gate import Gate
+from aifactory_lab.access.tokens import Token
 from aifactory_lab.errors import FactoryError
 from aifactory_lab.serve import processes
 from aifactory_lab.serve.llm import engines, sources
@@ -29,6 +32,7 @@ from aifactory_lab.serve.llm.gateway import Gateway, Limits
 from aifactory_lab.serve.processes import HOST
 
 KEY_VARIABLE = "AIFACTORY_LLM_KEY"
+VARIABLES = (KEY_VARIABLE, tokens.VARIABLE)
 START_SECONDS = 1_800.0  # vLLM reads, compiles and warms up a large model
 
 
@@ -45,8 +49,10 @@ class Server(processes.Server):
         What computes the tokens, and why that.
     """
 
-    def __init__(self, url: str, pid: int, stop: Callable[[], None], *, told: Mapping[str, Any]) -> None:
-        super().__init__(url, pid, stop)
+    def __init__(
+        self, url: str, pid: int, stop: Callable[[], None], *, told: Mapping[str, Any], token: Token | None = None
+    ) -> None:
+        super().__init__(url, pid, stop, token=token)
         self.base_url = f"{url}/v1"
         self.models: tuple[str, ...] = tuple(told["models"])
         self.model = str(told["model"])
@@ -88,7 +94,8 @@ def start(
     adapters
         Name → LoRA folder; each is asked for by its name as ``model``.
     host, port
-        Where to listen; port 0 takes a free one.
+        Where to listen; port 0 takes a free one. On any address but this machine's own it asks for a key: that of
+        ``$AIFACTORY_LLM_KEY`` or ``$AIFACTORY_TOKEN`` or their files (``…_FILE``), else a new one, in ``server.token``.
     slots, waiting
         Requests computed together, and requests that may wait behind them; what comes on top gets 429.
     context
@@ -105,8 +112,9 @@ def start(
     ModelError
         If the model is refused, with the reason.
     FactoryError
-        If the engine is missing or the address cannot be bound.
+        If the engine is missing, the address cannot be bound, or the key that was given is not sound.
     """
+    token = tokens.wanted(host, VARIABLES)
     found = sources.find(source, version)
     choice = engines.choose(found.model, engine)
     plan = make_plan(
@@ -115,8 +123,9 @@ def start(
     )  # fmt: skip
     settings = {"choice": asdict(choice), "plan": asdict(plan), "host": host, "port": port, "waiting": waiting}
     command = [sys.executable, "-m", "aifactory_lab.serve.llm", "--attached", orjson.dumps(settings).decode()]
-    process, told = processes.spawn(command, seconds=START_SECONDS)
-    return Server(told["url"], process.pid, lambda: processes.end(process), told=told)
+    environment = processes.told_token(token, KEY_VARIABLE)
+    process, told = processes.spawn(command, environment=environment, seconds=START_SECONDS)
+    return Server(told["url"], process.pid, lambda: processes.end(process), told=told, token=token)
 
 
 def make_plan(
@@ -157,30 +166,36 @@ def run(
     host: str = HOST,
     port: int = 0,
     waiting: int = Limits.waiting,
+    token: Token | None = None,
     ready: Callable[[Any, dict[str, Any]], None] = lambda _server, _told: None,
 ) -> None:
     """Serve until interrupted (SIGINT or SIGTERM), then end the engine.
 
     Parameters
     ----------
+    token
+        What to ask for; by default the environment's, or a new one, which the terminal shows once.
     ready
         Called with the uvicorn server and what there is to tell once requests are answered.
     """
     import uvicorn
 
+    gate = Gate.of(host, tokens.wanted(host, VARIABLES) if token is None else token)
+    if token is None:
+        tokens.show(gate.token)
     listening = processes.bind(host, port)  # before the model is read: a port that is taken is known at once
     url = processes.address(listening, host)
     with listening, ExitStack() as told:
         engine = engines.start(choice, plan)
         told.callback(engine.stop)
-        gateway = Gateway(engine, Limits(waiting), key=os.environ.get(KEY_VARIABLE, ""), default=plan.default)
+        gateway = Gateway(engine, Limits(waiting), gate=gate, default=plan.default)
         said = {"url": url, "model": gateway.default, "models": [model.id for model in engine.models]}
         said |= {"engine": engine.name, "reason": engine.reason}
 
         class Announcing(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
-                processes.tell(told, f"{url}/metrics")
+                processes.tell(told, f"{url}/metrics", gate.token)
                 ready(self, said)
 
         settings = processes.config(gateway)

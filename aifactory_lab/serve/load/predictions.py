@@ -23,6 +23,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from aifactory_lab.access.tokens import VARIABLE
 from aifactory_lab.errors import DataError, FactoryError
 from aifactory_lab.serve.clients import LOST, PATIENCE, Plan
 from aifactory_lab.serve.schemas import ARROW, FLOAT32, JSON
@@ -34,6 +35,7 @@ Body = Literal["json", "arrow", "float32"]
 MEDIA_TYPES = {"json": JSON, "arrow": ARROW, "float32": FLOAT32}
 MOST_BODIES = 2_000  # different requests of one test; they take turns
 MOST_BYTES = 64 << 20
+KEY_VARIABLE = VARIABLE  # the token is read from the environment by who needs it, and is written nowhere
 OPEN_LOOP_CONNECTIONS = 512
 
 
@@ -138,6 +140,7 @@ def test(
     rows_per_request: int = 1,
     body: Body = "json",
     path: str = "/predict",
+    key_variable: str = KEY_VARIABLE,
 ) -> LoadReport:
     """Put load on a service and report what it gave.
 
@@ -158,6 +161,8 @@ def test(
         The latency that goodput allows.
     rows_per_request, body
         How many rows a request carries, as JSON, as an Arrow stream, or as raw float32.
+    key_variable
+        The environment variable that holds the service's token, if it wants one.
 
     Raises
     ------
@@ -180,6 +185,7 @@ def test(
         seconds=seconds or (0.0 if requests else 5.0),
         requests=requests or 0,
         rate=rate or 0.0,
+        key_variable=key_variable,
     )
     lines = _run_clients(plan, bodies)
     return LoadReport.of(lines, slo_ms=slo_ms, concurrency=plan.concurrency, rows=rows_per_request, offered=rate)

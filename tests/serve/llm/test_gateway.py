@@ -133,7 +133,7 @@ def test_who_comes_on_top_is_told_when_to_return(server, client, official):
     for number in range(SLOTS + WAITING):
         body = json.dumps(long(stream=True, max_tokens=CONTEXT if number < SLOTS else 30)).encode()
         inside.append(socket.create_connection((place.hostname, place.port)))
-        head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
         inside[-1].sendall(head % len(body) + body)
         wait_until(lambda number=number: inside_now(client) == number + 1)
     assert metric(client, "vllm:num_requests_running") == SLOTS

@@ -20,7 +20,7 @@ def send(server, fields) -> socket.socket:
     """Send a request and leave its answer where it is."""
     place, body = urlsplit(server.url), json.dumps(fields).encode()
     sent = socket.create_connection((place.hostname, place.port))
-    sent.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    sent.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
     return sent
 
 
