@@ -20,6 +20,8 @@ from pathlib import Path
 
 import psutil
 
+CLOCKS = 2.0  # seconds by which the clock of the processes and that of the file system may differ
+
 
 @contextmanager
 def write_aside(path: Path | str) -> Iterator[Path]:
@@ -77,6 +79,31 @@ def folder_aside(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(left, ignore_errors=True)
 
 
+@contextmanager
+def passing(folder: Path | str, name: str) -> Iterator[Path]:
+    """Yield an empty folder that goes with the block; what a killed process left of it is swept away likewise.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> root = Path(tempfile.mkdtemp())
+    >>> with passing(root, "links") as aside:
+    ...     aside.is_dir(), aside.parent == root
+    (True, True)
+    >>> list(root.iterdir())
+    []
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, name)
+    aside = folder / f".{name}.partial-{threading.get_ident()}-{os.getpid()}"
+    aside.mkdir()
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def _flush(folder: Path) -> None:
     """Have every file on the disk before the folder's name is."""
     for file in (found for found in folder.rglob("*") if found.is_file()):
@@ -88,8 +115,19 @@ def sweep(folder: Path, name: str = "*") -> None:
     """Remove what killed processes left half-written in a folder; what a living one is writing stays."""
     for left in folder.glob(f".{name if name == '*' else glob.escape(name)}.partial-*"):
         pid = left.name.rpartition("-")[2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        if pid.isdigit() and not _writes(int(pid), left):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _writes(pid: int, left: Path) -> bool:
+    """Tell whether the process still lives that was writing; a later one of the same number does not count.
+
+    In a container every run has the same few numbers.
+    """
+    try:
+        return bool(psutil.Process(pid).create_time() <= left.stat().st_mtime + CLOCKS)
+    except (psutil.Error, FileNotFoundError):
+        return False
 
 
 def write_text(path: Path, text: str) -> None:

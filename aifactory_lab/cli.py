@@ -1,4 +1,4 @@
-"""The command line: `aifactory run`, `dash`, `doctor`, `datasets`, `catalog`, `fleet`, `twin`, `gpu-check`.
+"""The command line: `aifactory run`, `dash`, `doctor`, `datasets`, `catalog`, `fleet`, `links`, `twin`, `gpu-check`.
 
 It parses, calls one room, and prints; whatever can go wrong with a user's input leaves as one clear message
 and exit code 2. It knows no maths.
@@ -24,7 +24,7 @@ from rich.table import Table
 from aifactory_lab import catalog_commands, fleet_commands, twin_commands
 from aifactory_lab.dash import HOST, PORT
 from aifactory_lab.device import VARIABLE
-from aifactory_lab.terminal import console, helpful
+from aifactory_lab.terminal import console, helpful, say, table
 
 
 class Line(StrEnum):
@@ -133,6 +133,23 @@ def dash(
     from aifactory_lab import dash as room
 
     raise typer.Exit(room.serve(board, port=port, host=host, browser=browser))
+
+
+@app.command()
+@helpful
+def links(
+    workspace: Folder = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure now, also what is remembered.")] = False,
+) -> None:
+    """Measure what this machine's links carry (disk, memory, GPUs), beside what they should."""
+    from aifactory_lab import links as room
+    from aifactory_lab.workspace import Workspace
+
+    folder = Workspace(workspace).root
+    found = room.measure(folder) if again else room.measured(folder)
+    console().print(table(found.rows(), list(found.rows()[0])))
+    for line in (*found.reasons(), f"measured {found.date} in {folder}"):
+        say(line)
 
 
 @app.command("gpu-check")

@@ -98,9 +98,9 @@ def current(prefer: str | None = None, *, needs: Sequence[str] = RAPIDS) -> Devi
 def probe() -> Probe:
     """Ask the CUDA driver once per process, from a process of its own (about 0.1 s with a driver)."""
     try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return Probe(obstacle="no CUDA driver (libcuda.so.1 not found)")
+        driver()
+    except DeviceError as error:
+        return Probe(obstacle=error.what)
     command = [sys.executable, "-m", "aifactory_lab.device"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
@@ -130,23 +130,39 @@ def _names(gpus: Sequence[Gpu]) -> str:
     return f"{len(gpus)} × {gpus[0].name}"
 
 
+def driver() -> ctypes.CDLL:
+    """Return the CUDA driver's C interface, not initialised: for a process of its own, which must not fork afterwards.
+
+    Raises
+    ------
+    DeviceError
+        If there is none.
+    """
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        msg = "no CUDA driver (libcuda.so.1 not found)"
+        raise DeviceError(msg, mend="nvidia-smi  # must work first; in a container: docker run --gpus all …") from error
+
+
 def _ask_driver() -> Probe:
     """Count the GPUs and prove that the first can allocate memory (CUDA driver API, C calls)."""
-    cuda = ctypes.CDLL("libcuda.so.1")
+    cuda = driver()
     count, version = ctypes.c_int(), ctypes.c_int()
     code = cuda.cuInit(0)
     if code not in (0, NO_DEVICE):
-        return Probe(obstacle=f"the CUDA driver cannot start (cuInit returned {_error(cuda, code)})")
+        return Probe(obstacle=f"the CUDA driver cannot start (cuInit returned {error_words(cuda, code)})")
     cuda.cuDriverGetVersion(ctypes.byref(version))
     cuda.cuDeviceGetCount(ctypes.byref(count))  # leaves 0 where cuInit found no device
-    driver = f"{version.value // 1000}.{version.value % 1000 // 10}"
+    told = f"{version.value // 1000}.{version.value % 1000 // 10}"
     if count.value == 0:
-        return Probe(obstacle="the CUDA driver sees no GPU (CUDA_VISIBLE_DEVICES may hide it)", driver=driver)
+        return Probe(obstacle="the CUDA driver sees no GPU (CUDA_VISIBLE_DEVICES may hide it)", driver=told)
     gpus = tuple(_describe(cuda, index) for index in range(count.value))
-    return Probe(gpus, _allocate(cuda), driver)
+    return Probe(gpus, _allocate(cuda), told)
 
 
-def _error(cuda: ctypes.CDLL, code: int) -> str:
+def error_words(cuda: ctypes.CDLL, code: int) -> str:
+    """Return a code of the driver with the name that it has for it."""
     name = ctypes.c_char_p()
     cuda.cuGetErrorName(code, ctypes.byref(name))
     return f"{code}, {name.value.decode()}" if name.value else str(code)
@@ -169,7 +185,7 @@ def _allocate(cuda: ctypes.CDLL) -> str:
         ("cuMemAlloc_v2", (ctypes.byref(pointer), ctypes.c_size_t(1024))),
     ):
         if code := getattr(cuda, call)(*arguments):
-            return f"GPU 0 is listed but cannot be used ({call} returned {_error(cuda, code)})"
+            return f"GPU 0 is listed but cannot be used ({call} returned {error_words(cuda, code)})"
     return ""
 
 

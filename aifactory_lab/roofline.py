@@ -1,29 +1,24 @@
-"""How fast this machine could go at best: its measured disk and memory bandwidth.
+"""How fast this machine could go at best: the bandwidth of its disk, its memory and its links with GPUs, measured.
 
-A rate means little alone; beside the floor (the seconds that moving the bytes must take) it says how much
-room is left. Nothing here knows about stations: bytes in, seconds out. A measurement is kept per machine
-and folder, because it takes about two seconds.
+A rate means little alone; beside the floor (the seconds that moving the bytes must take) it says how much room is left.
+Nothing here knows about stations: bytes in, seconds out. The bandwidths are those that `links` measured, and are kept
+with them.
 
->>> machine = Roofline(disk_read=2e9, disk_write=1e9, memory=20e9)
+>>> machine = Roofline(disk_read=2e9, disk_write=1e9, memory=20e9, host_to_device=50e9)
 >>> machine.floor_seconds(bytes_in=2_000_000_000, bytes_out=1_000_000_000)
+2.0
+>>> machine.floor_seconds(host_to_device_bytes=100_000_000_000)
 2.0
 """
 
-import json
-import os
-import platform
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Self
 
-import numpy as np
+if TYPE_CHECKING:
+    from aifactory_lab.links import Links
 
-from aifactory_lab.errors import WorkspaceError
-
-BLOCK = 64 << 20
-REPEATS = 5
+PARTS = ("disk", "copy", "gpus")  # of the links that a roofline needs
 
 
 @dataclass(frozen=True)
@@ -38,15 +33,52 @@ class Roofline:
     memory
         Bytes read plus bytes written by one thread copying an array far larger than its cache (the "copy" of
         McCalpin's STREAM, counted the same way).
+    host_to_device, device_to_host, device_to_device
+        Of the GPU, or the pair of GPUs, whose link is fastest, the host's memory pinned; None without one.
     """
 
     disk_read: float
     disk_write: float
     memory: float
+    host_to_device: float | None = None
+    device_to_host: float | None = None
+    device_to_device: float | None = None
 
-    def floor_seconds(self, *, bytes_in: int = 0, bytes_out: int = 0, memory_bytes: int = 0) -> float:
-        """Return the least seconds that moving these bytes takes: transfers add up, they do not overlap."""
-        return bytes_in / self.disk_read + bytes_out / self.disk_write + memory_bytes / self.memory
+    @classmethod
+    def of(cls, found: "Links") -> Self:
+        """Return the roofline of links that were measured."""
+        return cls(
+            **{part: found.find(name).bytes_s or 0.0 for part, name in NAMES.items()},
+            host_to_device=found.host_to_device,
+            device_to_host=found.device_to_host,
+            device_to_device=found.device_to_device,
+        )
+
+    def floor_seconds(
+        self,
+        *,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
+        memory_bytes: int = 0,
+        host_to_device_bytes: int = 0,
+        device_to_host_bytes: int = 0,
+        device_to_device_bytes: int = 0,
+    ) -> float:
+        """Return the least seconds that moving these bytes takes: transfers add up, they do not overlap.
+
+        Bytes over a link that was not measured add nothing: the floor is then lower than it should be, never higher.
+        """
+        known = bytes_in / self.disk_read + bytes_out / self.disk_write + memory_bytes / self.memory
+        crossed = (
+            (host_to_device_bytes, self.host_to_device),
+            (device_to_host_bytes, self.device_to_host),
+            (device_to_device_bytes, self.device_to_device),
+        )
+        return known + sum(moved / rate for moved, rate in crossed if rate)
+
+
+# Which link each of the three is that every machine has.
+NAMES = {"disk_read": "disk_read", "disk_write": "disk_write", "memory": "memory_copy"}
 
 
 def measured(folder: Path | str) -> Roofline:
@@ -62,66 +94,19 @@ def measured(folder: Path | str) -> Roofline:
     WorkspaceError
         If the folder cannot be written.
     """
-    kept = Path(folder) / "roofline.json"
-    here = platform.node()
-    if kept.exists():
-        remembered = _read(kept)
-        if remembered.pop("machine", None) == here:
-            return Roofline(**remembered)
-    roofline = measure(folder)
-    aside = kept.with_suffix(f".partial{os.getpid()}")
-    aside.write_text(json.dumps({"machine": here, **asdict(roofline)}))
-    aside.replace(kept)
-    return roofline
+    from aifactory_lab import links
 
-
-def _read(kept: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(kept.read_text())
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    return Roofline.of(links.measured(folder, parts=PARTS))
 
 
 def measure(folder: Path | str) -> Roofline:
-    """Measure now: the median of five passes each."""
-    path = Path(folder) / f".roofline-{os.getpid()}"
-    block = np.random.default_rng(0).bytes(BLOCK)
-    try:
-        writes = [_write(path, block) for _ in range(REPEATS)]
-        reads = [_read_back(path) for _ in range(REPEATS)]
-    except OSError as error:
-        msg = f"{folder} cannot be measured: {error}"
-        raise WorkspaceError(msg, mend="choose another folder: aifactory run --workspace DIR") from error
-    finally:
-        path.unlink(missing_ok=True)
-    return Roofline(BLOCK / median(reads), BLOCK / median(writes), 2 * BLOCK * 2 / median(_copies()))
+    """Measure now: the median of five passes each.
 
+    Raises
+    ------
+    WorkspaceError
+        If the folder cannot be written.
+    """
+    from aifactory_lab import links
 
-def _write(path: Path, block: bytes) -> float:
-    start = time.perf_counter()
-    with path.open("wb") as stream:
-        stream.write(block)
-        os.fsync(stream.fileno())
-    return time.perf_counter() - start
-
-
-def _read_back(path: Path) -> float:
-    with path.open("rb", buffering=0) as stream:
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        start = time.perf_counter()
-        while stream.read(1 << 20):
-            pass
-        return time.perf_counter() - start
-
-
-def _copies() -> list[float]:
-    source = np.ones(2 * BLOCK // 8)
-    target = np.empty_like(source)
-    seconds = []
-    for _ in range(REPEATS + 1):
-        start = time.perf_counter()
-        np.copyto(target, source)
-        seconds.append(time.perf_counter() - start)
-    return seconds[1:]  # the first pass pays for the pages
+    return Roofline.of(links.measure(folder, parts=PARTS, beside=links.kept(folder)))

@@ -10,7 +10,6 @@ True
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from aifactory_lab.aside import passing
 from aifactory_lab.errors import ModelError
 from aifactory_lab.lm import adapters, checkpoint
 from aifactory_lab.lm.model_card import model_card, number
@@ -144,7 +144,7 @@ class Registry(Versions[Held]):
         numbers = _numbers({**held.card.get("metrics", {}), **(metrics or {})})
         tags |= {f"metric.{name}": str(value) for name, value in numbers.items()}
         params = {name: value for name, value in held.card.get("lineage", {}).items() if _is_param(value)}
-        with _staged(held.folder) as staged:
+        with _staged(held.folder, self.root) as staged:
             return self._record(staged, held.title, tags, {name: [(0, v)] for name, v in numbers.items()}, params)
 
     def folder(self, version: int) -> Path:
@@ -190,14 +190,14 @@ class Registry(Versions[Held]):
 
 
 @contextmanager
-def _staged(folder: Path) -> Iterator[Path]:
+def _staged(folder: Path, root: Path) -> Iterator[Path]:
     """Yield a folder of the sealed files and the tables alone: a training's state and log stay where they are."""
     card = json.loads((folder / checkpoint.CARD).read_text())
     names = [*card["sha256"], checkpoint.CARD, *(path.name for path in folder.glob(READ))]
-    with tempfile.TemporaryDirectory() as aside:
+    with passing(root, "staged") as aside:
         for name in names:
-            (Path(aside) / name).symlink_to((folder / name).absolute())  # MLflow copies what they lead to
-        yield Path(aside)
+            (aside / name).symlink_to((folder / name).absolute())  # MLflow copies what they lead to
+        yield aside
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

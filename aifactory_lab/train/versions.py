@@ -2,9 +2,9 @@
 
 MLflow on one SQLite file keeps runs, metrics, versions and aliases; the artifact of a version is a folder of ours,
 copied and verified before the version appears. A version is one row in one transaction, written last: a process
-killed while it registers leaves an unfinished run behind and never a half version. No pickle is written or read. What
-a folder holds, and how it is opened, a subclass says: `train.Registry` keeps bundles, `lm.registry.Registry` language
-models and adapters.
+killed while it registers leaves an unfinished run behind and never a half version; whoever registers next removes it.
+No pickle is written or read. What a folder holds, and how it is opened, a subclass says: `train.Registry` keeps
+bundles, `lm.registry.Registry` language models and adapters.
 
 MLflow takes seconds to import and is imported at the first use; its telemetry stays off, and it writes nothing
 outside the folder given.
@@ -15,6 +15,7 @@ True
 
 import json
 import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -27,10 +28,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import polars as pl
 
+from aifactory_lab.aside import passing
 from aifactory_lab.errors import ModelError, WorkspaceError
+from aifactory_lab.telemetry.sharing.election import lives
 from aifactory_lab.workspace import files_hash
 
 CHAMPION = "champion"
+MAKER = "aifactory_lab.process"  # the tag of a run that holds the number of the process that records it
 DATABASE, ARTIFACTS = "mlflow.db", "mlflow-artifacts"
 SQLITE = b"SQLite format 3\x00"
 QUIET = {
@@ -190,7 +194,9 @@ class Versions(Generic[T]):
         """
         self._open(folder)
         with quiet():
-            run = self._client.create_run(self._experiment(), run_name=run_name).info
+            experiment = self._experiment()
+            self._tidy(experiment)
+            run = self._client.create_run(experiment, run_name=run_name, tags={MAKER: str(os.getpid())}).info
             self._log(run.run_id, metrics, params)
             self._client.log_artifacts(run.run_id, str(folder), self.ARTIFACT)
             copied = self._folder(run.run_id)
@@ -200,6 +206,19 @@ class Versions(Generic[T]):
             made = self._client.create_model_version(self._registered(), source, run_id=run.run_id, tags=tags)
             self._client.set_terminated(run.run_id)
         return int(made.version)
+
+    def _tidy(self, experiment: str) -> None:
+        """Remove the runs of ours that a kill left before their version appeared; end those that it left after."""
+        versioned = {found.run_id for found in self._all()}
+        for run in self._client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+            maker, name = run.data.tags.get(MAKER, ""), run.info.run_id
+            if not maker.isdigit() or lives(int(maker), run.info.start_time / 1000):
+                continue  # somebody else's, or at work
+            if name in versioned:
+                self._client.set_terminated(name)
+            else:
+                shutil.rmtree(self.root / ARTIFACTS / name, ignore_errors=True)
+                self._client.delete_run(name)
 
     def _log(self, run_id: str, metrics: Mapping[str, list[tuple[int, float]]], params: Mapping[str, Any]) -> None:
         from mlflow.entities import Metric, Param
@@ -217,9 +236,17 @@ class Versions(Generic[T]):
             msg = f"{database} is not a SQLite database"
             raise WorkspaceError(msg, mend=f"mv {database} {database}.damaged")
         with quiet():
+            from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
+            from sqlalchemy.exc import SQLAlchemyError
 
-            return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            try:
+                if not database.exists() or not database.stat().st_size:
+                    _create(database)
+                return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+            except (MlflowException, SQLAlchemyError, OSError) as error:
+                msg = f"the registry {database} cannot be opened: {str(error).splitlines()[0]}"
+                raise WorkspaceError(msg, mend=f"free space on {self.root}; or mv {database} {database}.old") from error
 
     def _experiment(self) -> str:
         """Return the experiment whose artifacts lie here; a moved workspace gets a new one beside the old."""
@@ -289,6 +316,21 @@ def champions(root: Path | str) -> dict[str, dict[str, str]]:
     except sqlite3.Error as error:
         msg = f"{database} cannot be read as MLflow's: {error}"
         raise WorkspaceError(msg, mend=f"mv {database} {database}.damaged") from error
+
+
+def _create(database: Path) -> None:
+    """Make MLflow's tables aside: they come by a hundred steps, and a kill between two leaves what it refuses."""
+    from mlflow.store.db import utils
+    from sqlalchemy import create_engine
+
+    with passing(database.parent, database.name) as aside:
+        engine = create_engine(f"sqlite:///{aside / database.name}")
+        try:
+            utils._initialize_tables(engine)  # noqa: SLF001 - what its stores call; there is no public way
+        finally:
+            engine.dispose()
+        if not database.exists():  # another process may have made one meanwhile
+            (aside / database.name).replace(database)
 
 
 def _head(path: Path) -> bytes:

@@ -186,12 +186,18 @@ def main(settings: str) -> int:
     except FactoryError as error:
         refuse(error)
         return 2
-    attached(lambda: os._exit(0))  # requests have been answered by then: the gateway ends first
+    attached(lambda: _end(Path(plan["socket"]).parent))  # what was asked is answered by then: the gateway ends first
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the gateway decides
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     say({"url": server.listening_address, "context": plan["context"]})
     while True:
         time.sleep(3600)
+
+
+def _end(folder: Path) -> None:
+    """End at once, and leave no folder behind: a killed gateway cannot take it away."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
 
 
 def _serve(plan: dict[str, Any]) -> Any:
