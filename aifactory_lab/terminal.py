@@ -8,10 +8,13 @@ This module knows no command.
 
 import dataclasses
 import functools
+import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from inspect import Parameter, Signature, signature
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar, cast
 
 import typer
@@ -70,6 +73,43 @@ def asking(form: type[T], word: str = "asked") -> Callable[[Callable[..., None]]
         return wrapped
 
     return decorate
+
+
+@contextmanager
+def stoppable(words: str) -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and a closed terminal end the block in order: what it started ends before it does.
+
+    Parameters
+    ----------
+    words
+        What the user should know then.
+
+    Raises
+    ------
+    typer.Exit
+        With 128 and the number of the signal, as shells do.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, _stop) for number in numbers}
+    try:
+        yield
+    except (_Stopped, KeyboardInterrupt) as stop:  # a library may have taken Ctrl-C for its own
+        number = stop.number if isinstance(stop, _Stopped) else signal.SIGINT
+        Console(stderr=True).print(f"\naifactory: stopped; {words}", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(128 + number) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Stopped(BaseException):
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    raise _Stopped(number)
 
 
 def console() -> Console:

@@ -17,12 +17,14 @@ workspace does not know what the stations make.
 (False, True)
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -38,6 +40,8 @@ CACHE_VARIABLE = "AIFACTORY_CACHE"
 CACHE = "~/.cache/aifactory_lab"
 MANIFEST = "manifest.json"
 LEDGER = "ledger.jsonl"
+SCRATCH = ".scratch-"
+KEPT_DAYS = 30.0  # of the checkpoints of an artefact that was never finished
 STATIONS = ("datasets", "etl", "train", "lm", "serve")
 
 
@@ -82,7 +86,9 @@ class Workspace:
         except OSError as error:
             msg = f"the workspace {self.root} cannot be made: {error}"
             raise WorkspaceError(msg, mend="aifactory run --workspace SOME_FOLDER") from error
-        sweep(self.root)
+        with suppress(OSError):  # a folder that can only be read may still be looked at
+            sweep(self.root)
+            _forget(self.root)
 
     def station(
         self,
@@ -107,25 +113,21 @@ class Workspace:
         """
         key = content_key(name, inputs, params or {})
         folder = self.root / f"{name}-{key}"
-        with journal.into(self.root / journal.FILE):  # so that a dashboard in another process sees the work
+        # into the journal, so that a dashboard in another process sees the work
+        with journal.into(self.root / journal.FILE), _writing(folder):
             if (kept := self._whole(folder)) is not None:
                 artefact = Artefact(folder, key, replace(kept, reused=True), reused=True)
                 journal.publish(_reused(kept))
             else:
                 artefact = Artefact(folder, key, self._build(folder, build), reused=False)
-        self._record(artefact)
+            shutil.rmtree(self.root / f"{SCRATCH}{folder.name}", ignore_errors=True)  # it has done its work
+            self._record(artefact)
         return artefact
 
     def ledger(self) -> list[dict[str, Any]]:
         """Return every visit to every station, oldest first; a line torn by a kill is passed over."""
         path = self.root / LEDGER
         return list(_whole_lines(path)) if path.exists() else []
-
-    def scratch(self, name: str, inputs: Sequence[str | Path] = (), params: Mapping[str, Any] | None = None) -> Path:
-        """Return a folder that outlives a kill, for checkpoints of an unfinished artefact."""
-        folder = self.root / f".scratch-{name}-{content_key(name, inputs, params or {})}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
 
     def _whole(self, folder: Path) -> StationReport | None:
         """Return the report if the folder is complete and unchanged; else move it out of the way."""
@@ -151,11 +153,6 @@ class Workspace:
             if folder.exists():  # another run finished the same artefact first: same key, same content
                 return report
             aside.rename(folder)
-        except OSError as error:
-            msg = f"station {folder.name} could not write: {error}"
-            raise WorkspaceError(
-                msg, mend=f"free space on {self.root}, then run again: finished stations are kept"
-            ) from error
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return report
@@ -168,6 +165,16 @@ class Workspace:
             stream.write(json.dumps(line).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
+
+
+def scratch(folder: Path) -> Path:
+    """Return a folder for checkpoints of the artefact that is being built in `folder`.
+
+    It outlives a kill: whoever builds the same artefact again finds it. When the artefact is whole, it goes.
+    """
+    found = folder.with_name(f"{SCRATCH}{folder.name.removeprefix('.').partition('.partial-')[0]}")
+    found.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 def default_root() -> Path:
@@ -211,6 +218,27 @@ def files_hash(paths: Sequence[Path | str]) -> str:
     found = sorted(q for p in map(Path, paths) for q in (p.rglob("*") if p.is_dir() else [p]) if q.is_file())
     lines = [f"{path.name} {file_hash(path)}" for path in found]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say what could not be written, and what would help."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"station {folder.name} could not write: {error}"
+        mend = f"free space on {folder.parent}, then run again: finished stations are kept"
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            mend = "aifactory run --workspace A_FOLDER_THAT_CAN_BE_WRITTEN"
+        raise WorkspaceError(msg, mend=mend) from error
+
+
+def _forget(root: Path) -> None:
+    """Remove checkpoints that nobody came back to: of other settings, or of code that has changed since."""
+    for found in root.glob(f"{SCRATCH}*"):
+        latest = max(path.stat().st_mtime for path in (found, *found.iterdir()))
+        if latest < time.time() - KEPT_DAYS * 86_400:
+            shutil.rmtree(found, ignore_errors=True)
 
 
 def _reused(report: StationReport) -> journal.Event:

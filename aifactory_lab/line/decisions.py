@@ -7,7 +7,6 @@ It knows the order of its stations and what they hand on; how each works, it lea
 ['ingest', 'etl', 'train', 'ladder', 'score', 'serve']
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,8 +20,9 @@ from aifactory_lab.datasets import RawMaterial
 from aifactory_lab.etl import contracts, quality, recipes
 from aifactory_lab.line.objectives import Verdict
 from aifactory_lab.line.stations import Done, LineRun, Say, Station, silence, unusual, upto, visit
+from aifactory_lab.line.turns import alone
 from aifactory_lab.measure import Meter, StationReport
-from aifactory_lab.workspace import Artefact, Workspace
+from aifactory_lab.workspace import Artefact, Workspace, scratch
 
 MODEL = "flights-late"
 SLO_MS = 50.0
@@ -155,9 +155,10 @@ def run(
     stations = upto(STATIONS, until)
     material = Material(raw or datasets.load("flights", copies=copies), settings)
     key = material.raw.content_hash()
-    made = visit(stations, root, material, key=key, settings=unusual(settings), say=say)
-    trained = made.artefacts.get("train")
-    version = _register(made.workspace, trained, settings.model, say) if trained else None
+    with alone(Workspace(root).root, say):
+        made = visit(stations, root, material, key=key, settings=unusual(settings), say=say)
+        trained = made.artefacts.get("train")
+        version = _register(made.workspace, trained, settings.model, say) if trained else None
     return Run(**vars(made), raw=material.raw, version=version, settings=settings)
 
 
@@ -185,12 +186,11 @@ def _train(folder: Path, material: Material, done: Done) -> StationReport:
     raw, wanted = material.raw, material.settings
     sha256 = done["ingest"].report.details["sha256"]
     lineage = {"raw": raw.name, "raw_sha256": sha256, "recipe": wanted.steps.name}
-    decided = {name: value for name, value in unusual(wanted).items() if name in TRAINED}
-    scratch = Workspace(done["etl"].folder.parent).scratch("train", [done["etl"].key], decided)
     options = {"costs": wanted.costs, "validation": wanted.validation, **wanted.parameters}
     features, groups = done["etl"].folder, wanted.groups
-    made = train.fit(features, wanted.estimator, groups, out=folder, checkpoint=scratch, lineage=lineage, **options)
-    shutil.rmtree(scratch, ignore_errors=True)  # the checkpoints have done their work
+    made = train.fit(
+        features, wanted.estimator, groups, out=folder, checkpoint=scratch(folder), lineage=lineage, **options
+    )
     return made.report
 
 

@@ -8,7 +8,6 @@ It knows the order of its stations and what they hand on; how each works, it lea
 """
 
 import hashlib
-import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from aifactory_lab.etl import curation
 from aifactory_lab.line.objectives import Verdict
 from aifactory_lab.line.stations import Done, LineRun, Say, Station, silence, upto, visit
 from aifactory_lab.line.token_settings import CONCURRENCIES, LOAD_SECONDS, TUNE_STEPS, Settings, judged
+from aifactory_lab.line.turns import alone
 from aifactory_lab.measure import Meter, StationReport
-from aifactory_lab.workspace import Workspace
+from aifactory_lab.workspace import Workspace, scratch
 
 PROMPT_TOKENS, PROMPTS = 63, 64
 
@@ -130,8 +130,9 @@ def run(
     settings = replace(settings, depth=depth or settings.depth, tokens=tokens or settings.tokens)
     material = _material(documents, pairs, settings, show=say is not None)
     key, decides = material.facts["sha256"], material.settings.decides
-    made = visit(stations, root, material, key=key, settings=decides, say=say or silence)
-    versions = _register(made.workspace, made.artefacts, settings.model, say or silence)
+    with alone(Workspace(root).root, say or silence):
+        made = visit(stations, root, material, key=key, settings=decides, say=say or silence)
+        versions = _register(made.workspace, made.artefacts, settings.model, say or silence)
     return Run(**vars(made), material=material, versions=versions)
 
 
@@ -177,11 +178,8 @@ def _pretrain(folder: Path, material: Material, done: Done) -> StationReport:
     tokenizer = lm.tokenizer.Tokenizer.load(done["tokenize"].folder / "tokenizer")
     shards = lm.shards.Shards.load(done["tokenize"].folder / "shards", tokenizer)
     decided = {name: value for name, value in material.settings.decides.items() if name in SIZED}
-    scratch = Workspace(done["tokenize"].folder.parent).scratch("pretrain", [done["tokenize"].key], decided)
-    options = {**decided, "checkpoint": scratch, "show": material.show}
-    report = lm.pretrain.run(shards, tokenizer, folder / "model", **options).report
-    shutil.rmtree(scratch, ignore_errors=True)  # the states have done their work
-    return report
+    options = {**decided, "checkpoint": scratch(folder), "show": material.show}
+    return lm.pretrain.run(shards, tokenizer, folder / "model", **options).report
 
 
 def _tune(folder: Path, material: Material, done: Done) -> StationReport:

@@ -326,7 +326,7 @@ def _create(database: Path) -> None:
     with passing(database.parent, database.name) as aside:
         engine = create_engine(f"sqlite:///{aside / database.name}")
         try:
-            utils._initialize_tables(engine)  # noqa: SLF001 - what its stores call; there is no public way
+            utils._initialize_tables(engine)  # type: ignore[no-untyped-call]  # noqa: SLF001 - there is no public way
         finally:
             engine.dispose()
         if not database.exists():  # another process may have made one meanwhile
