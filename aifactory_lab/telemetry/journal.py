@@ -19,9 +19,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from aifactory_lab import decoding
 
 FILE = "production.jsonl"
 KEPT = 4_000
@@ -126,12 +128,9 @@ def read(path: Path, position: int = 0) -> tuple[list[Event], int]:
     return events, position + len(whole)
 
 
-_NAMES = {item.name for item in fields(Event)}
-
-
 def _event(line: bytes) -> Event | None:
     try:
-        values: Any = json.loads(line)
-        return Event(**{name: values[name] for name in _NAMES & set(values)})
-    except (ValueError, TypeError):  # torn, or not an event at all
+        event = decoding.decode(Event, line)
+    except ValueError:  # torn, or not an event at all
         return None
+    return event if abs(event.time) <= decoding.LAST_MOMENT and abs(event.seconds) <= decoding.LAST_MOMENT else None

@@ -50,7 +50,8 @@ class Packer:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         rows, exact = layout.shape[0], layout.shape[0] * layout.shape[1] <= EXACT_CELLS
-        wanted = [name for name in layout.metrics if exact or METRICS[name].kind in ("gauge", "rate")]
+        known = [name for name in layout.metrics if name in METRICS]  # not those of a later version
+        wanted = [name for name in known if exact or METRICS[name].kind in ("gauge", "rate")]
         if rows * len(wanted) > MOST_CELLS:
             wanted = [name for name in FIRST if name in layout.columns]
         self.metrics = tuple(wanted)

@@ -94,7 +94,7 @@ class Families:
 
     def _readings(self, entity: Entity, labels: Mapping[str, str], snapshot: Snapshot, row: int, unit: str) -> None:
         values = dict(zip(snapshot.layout.metrics, snapshot.values[row].tolist(), strict=True))
-        known = {name: value for name, value in values.items() if not math.isnan(value)}
+        known = {name: value for name, value in values.items() if name in METRICS and not math.isnan(value)}
         for metric, value in known.items():
             if (told := told_as(entity.kind, metric)) is not None:
                 more = {"unit": unit} if entity.kind == "station" and metric == "made" else {}

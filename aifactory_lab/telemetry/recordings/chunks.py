@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aifactory_lab import decoding
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry.history import CELL_BYTES
 from aifactory_lab.telemetry.readings import Layout
@@ -78,11 +79,27 @@ class Chunk:
         kinds = schema(self.layout.metrics)
         if table.schema.remove_metadata() != pa.schema([kinds.field(name) for name in wanted]):
             raise self._damaged("its columns are of other types")
+        if table.num_rows != self.samples * self.layout.shape[0]:
+            raise self._damaged("it has another number of rows")
         return table
 
     def _damaged(self, why: str) -> TelemetryError:
         msg = f"samples {self.first} to {self.last} in {self.path} are damaged ({why})"
         return TelemetryError(msg, mend=f"recording.history(start={self.stop + 1e-6!r})")
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What a file says of itself."""
+
+    layouts: tuple[dict[str, Any], ...]
+    chunks: tuple[tuple[int, int, int, float, float], ...]
+    bands: tuple[Band, ...]
+
+
+def _sound(chunk: Chunk) -> bool:
+    times = abs(chunk.start) <= decoding.LAST_MOMENT and abs(chunk.stop) <= decoding.LAST_MOMENT
+    return times and chunk.first >= 0 and chunk.samples >= 1 and chunk.layout.shape[0] >= 1
 
 
 @dataclass(frozen=True)
@@ -107,13 +124,24 @@ def read(path: Path) -> Part:
     TelemetryError
         If it is missing, truncated, not a recording, or written by a later version.
     """
-    values = _told(path)
-    if values["format"] > FORMAT:
-        msg = f"{path} has format {values['format']}; this version reads up to {FORMAT}"
-        raise TelemetryError(msg, mend="pip install --upgrade aifactory-lab")
-    layouts = [unpack(layout) for layout in values["layouts"]]
-    chunks = [Chunk(path, group, layouts[which], *rest) for group, (which, *rest) in enumerate(values["chunks"])]
-    return Part(path, tuple(chunks), tuple(Band.of(band) for band in values["bands"]))
+    text, groups = _told(path)
+    try:
+        values = decoding.table(text)
+        if decoding.fit(int, values.get("format")) > FORMAT:
+            msg = f"{path} has format {values['format']}; this version reads up to {FORMAT}"
+            raise TelemetryError(msg, mend="pip install --upgrade aifactory-lab")
+        found = decoding.fit(_Head, values)
+        layouts = [unpack(layout) for layout in found.layouts]
+        chunks = [
+            Chunk(path, group, layouts[which], first, samples, start, stop)
+            for group, (which, first, samples, start, stop) in enumerate(found.chunks)
+            if which >= 0
+        ]
+    except (ValueError, IndexError) as error:
+        raise _damaged(path, f"what it says of itself makes no sense: {error}") from error
+    if not chunks or len(chunks) != len(found.chunks) or len(chunks) != groups or not all(map(_sound, chunks)):
+        raise _damaged(path, "the samples that it says it holds are not those that it has")
+    return Part(path, tuple(chunks), found.bands)
 
 
 def metadata(layouts: Sequence[Layout], chunks: Sequence[Chunk], bands: Sequence[Band]) -> dict[bytes, bytes]:
@@ -129,13 +157,14 @@ def metadata(layouts: Sequence[Layout], chunks: Sequence[Chunk], bands: Sequence
     return {KEY: text, CHECK: str(zlib.crc32(text)).encode()}
 
 
-def _told(path: Path) -> dict[str, Any]:
-    """Return what a file says of itself."""
+def _told(path: Path) -> tuple[bytes, int]:
+    """Return what a file says of itself, and how many row groups it has."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        found = pq.read_metadata(path)
+        metadata: dict[bytes, bytes] = found.metadata or {}
     except (*_FAULTS, pa.ArrowException) as error:
         raise _damaged(path, _brief(error)) from error
     if KEY not in metadata:
@@ -143,8 +172,7 @@ def _told(path: Path) -> dict[str, Any]:
         raise TelemetryError(msg, mend=f"polars.read_parquet({str(path)!r})")
     if str(zlib.crc32(metadata[KEY])).encode() != metadata.get(CHECK):
         raise _damaged(path, "what it says of itself does not fit its checksum")
-    values: dict[str, Any] = json.loads(metadata[KEY])
-    return values
+    return metadata[KEY], found.num_row_groups
 
 
 def _damaged(path: Path, why: str) -> TelemetryError:

@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from aifactory_lab import decoding
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry.history import History
 from aifactory_lab.telemetry.metrics import METRICS
-from aifactory_lab.telemetry.readings import Entity, Layout, Snapshot, State
+from aifactory_lab.telemetry.readings import Layout, Snapshot, State
+from aifactory_lab.telemetry.sharing.documents import sound
 
 WHO = ("time", "entity", "states", "notes")  # the columns that are no metric
 ZERO = ord("0")
@@ -84,6 +86,7 @@ def decode(table: Any, layout: Layout, metrics: Sequence[str] | None = None) -> 
     TelemetryError
         If a cell has a value and a reason for having none: the file is damaged.
     """
+    _check(table, layout)
     entities, names = layout.shape[0], layout.metrics if metrics is None else tuple(metrics)
     shape = (table.num_rows // entities, entities, len(layout.metrics))
     read = [table[name].to_numpy().astype(np.float64) for name in names]
@@ -102,6 +105,15 @@ def decode(table: Any, layout: Layout, metrics: Sequence[str] | None = None) -> 
         History(kept, times(table, entities), values, states),
         tuple(split[place] for place in which[::entities]),
     )
+
+
+def _check(table: Any, layout: Layout) -> None:
+    """Refuse rows that are not whole samples of a layout, and states that there are not."""
+    entities, metrics = layout.shape
+    words, which = _coded(table["states"])
+    digits = set("".join(map(str, words))) - {str(int(state)) for state in State}
+    if table.num_rows % max(1, entities) or digits or {len(word or "") for word in words} - {metrics} or -1 in which:
+        raise TelemetryError("rows of a recording do not fit its layout", mend="take it from a backup")
 
 
 def times(table: Any, entities: int) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -126,9 +138,8 @@ def pack(layout: Layout) -> dict[str, Any]:
 
 
 def unpack(values: dict[str, Any]) -> Layout:
-    """Return the layout that `pack` described."""
-    entities = tuple(Entity(tuple(e["path"]), e["kind"], e["name"], e["uid"]) for e in values["entities"])
-    return Layout(entities, tuple(values["metrics"]), values["origin"], values["label"])
+    """Return the layout that `pack` described; `ValueError` if it cannot be one."""
+    return sound(decoding.fit(Layout, values))
 
 
 def _exact(name: str) -> bool:

@@ -18,8 +18,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import write_text
 from aifactory_lab.telemetry.metrics import SERVICE
 from aifactory_lab.telemetry.readings import Facts, Layout, Snapshot, State
@@ -27,6 +29,13 @@ from aifactory_lab.telemetry.sharing.election import lives, runtime_folder
 from aifactory_lab.telemetry.sources import Source
 
 FOLDER = "endpoints"
+
+
+@dataclass(frozen=True)
+class _Said:
+    url: str
+    pid: int
+    since: float
 
 
 @contextmanager
@@ -50,10 +59,10 @@ def announced(folder: Path | str | None = None) -> list[str]:
     """Return the addresses that are announced now, oldest first; what killed processes left is swept."""
     found = []
     for kept in sorted(_folder(folder).glob("*.json")):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            said = json.loads(kept.read_text())
-            if lives(int(said["pid"]), float(said["since"])):
-                found.append((float(said["since"]), str(said["url"])))
+        with suppress(OSError, ValueError):
+            said = decoding.decode(_Said, kept.read_bytes())
+            if lives(said.pid, said.since):
+                found.append((said.since, said.url))
             else:
                 kept.unlink(missing_ok=True)
     return list(dict.fromkeys(url for _, url in sorted(found)))

@@ -11,14 +11,26 @@ True
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from aifactory_lab import decoding
 from aifactory_lab.errors import TelemetryError
-from aifactory_lab.telemetry.readings import Entity, Facts, Finding, Layout, Process
+from aifactory_lab.telemetry.readings import Entity, Facts, Kind, Layout, Origin
 
-__all__ = ["read_facts", "read_layout", "write_facts", "write_layout"]
+__all__ = ["read_facts", "read_layout", "sound", "write_facts", "write_layout"]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A layout as it travels."""
+
+    entities: tuple[tuple[tuple[str, ...], Kind, str, str], ...]
+    metrics: tuple[str, ...]
+    origin: Origin
+    label: str
 
 
 def write_layout(layout: Layout) -> bytes:
@@ -41,13 +53,28 @@ def read_layout(text: bytes | str) -> Layout:
     TelemetryError
         If the document is damaged.
     """
-    found = _read(text)
     try:
-        entities = tuple(Entity(tuple(path), *rest) for path, *rest in found["entities"])
-        return Layout(entities, tuple(found["metrics"]), found["origin"], found["label"])
-    except (KeyError, TypeError, ValueError) as error:
-        msg = f"this document is no layout: {error!r}"
+        found = decoding.decode(_Layout, text)
+        entities = tuple(Entity(*told) for told in found.entities)
+        return sound(Layout(entities, found.metrics, found.origin, found.label))
+    except ValueError as error:
+        msg = f"this document is no layout: {error}"
         raise TelemetryError(msg) from error
+
+
+def sound(layout: Layout) -> Layout:
+    """Return a layout that came from elsewhere, if everything in it has a place and a name of its own.
+
+    Raises
+    ------
+    ValueError
+        If an entity stands nowhere, or two entities or metrics have the same name.
+    """
+    if not all(len(entity.path) > (entity.kind == "mig") for entity in layout.entities):
+        raise ValueError("an entity without a path, or a MIG instance without its GPU")
+    if (len(layout.rows), len(layout.columns)) != layout.shape:
+        raise ValueError("two entities or two metrics of the same name")
+    return layout
 
 
 def write_facts(facts: Mapping[str, Facts]) -> bytes:
@@ -64,26 +91,11 @@ def read_facts(text: bytes | str) -> dict[str, Facts]:
         If the document is damaged.
     """
     try:
-        return {
-            entity: Facts(
-                tuple(Process(**process) for process in of["processes"]),
-                tuple(Finding(**finding) for finding in of["health"]),
-                of["details"],
-            )
-            for entity, of in _read(text).items()
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        msg = f"this document holds no facts: {error!r}"
+        return decoding.decode(dict[str, Facts], text)
+    except ValueError as error:
+        msg = f"this document holds no facts: {error}"
         raise TelemetryError(msg) from error
 
 
 def _facts(of: Facts) -> dict[str, Any]:
     return {"processes": of.processes, "health": of.health, "details": dict(of.details)}
-
-
-def _read(text: bytes | str) -> Any:
-    try:
-        return orjson.loads(text)
-    except ValueError as error:
-        msg = f"a document of {len(text)} characters is damaged: {error}"
-        raise TelemetryError(msg) from error

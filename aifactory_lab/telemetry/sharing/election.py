@@ -77,7 +77,7 @@ def lives(pid: int, since: float) -> bool:
 
     try:
         return bool(psutil.Process(pid).create_time() <= since + 1.0)
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # the last two: no process can have such a number
         return False
 
 

@@ -16,17 +16,20 @@ changed in size. Who may write is not decided here.
 200 W [1.0, 2.0]
 """
 
+import math
 import mmap
 import os
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import orjson
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import write_aside
 from aifactory_lab.errors import TelemetryError
 from aifactory_lab.telemetry.history import History
@@ -71,12 +74,13 @@ class RingFile:
                 access = mmap.ACCESS_WRITE if write else mmap.ACCESS_READ
                 mapped = mmap.mmap(stream.fileno(), 0, access=access)
             start, head, self.layout = _read_head(mapped)
-            self.capacity, self.period = int(head["capacity"]), float(head["period"])
-            known = (head["key"], head["boot"]) == (key, boot())
-        except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+            self.capacity, self.period = head.capacity, head.period
+            known = (head.key, head.boot) == (key, boot()) and head.capacity >= 1 and head.period > 0
+            known = known and math.prod(self.layout.shape) <= len(mapped)  # else the sizes below were beyond all bounds
+            self._slot = _slot(self.layout if known else Layout((), ()))
+        except (OSError, ValueError, struct.error) as error:
             msg = f"{path} cannot be read: {error}"
             raise TelemetryError(msg) from error
-        self._slot = _slot(self.layout)
         if not known or len(mapped) != start + self.capacity * self._slot.itemsize:
             msg = f"{path} is of another source, of an earlier boot, or cut off; it is not believed"
             raise TelemetryError(msg)
@@ -216,14 +220,25 @@ def _slot(layout: Layout) -> np.dtype[Any]:
     return slot
 
 
-def _read_head(mapped: mmap.mmap) -> tuple[int, dict[str, Any], Layout]:
+@dataclass(frozen=True)
+class _Head:
+    """What stands before the samples."""
+
+    key: str
+    boot: str
+    capacity: int
+    period: float
+    layout: dict[str, Any]
+
+
+def _read_head(mapped: mmap.mmap) -> tuple[int, _Head, Layout]:
     """Return where the samples begin, the head, and the layout; `ValueError` if it is none of ours."""
     magic, length, start, _ = HEAD.unpack_from(mapped)
     if magic != MAGIC:
         msg = "it is no ring, or one of another version"
         raise ValueError(msg)
-    head = orjson.loads(mapped[HEAD.size : HEAD.size + length])
-    return start, head, read_layout(orjson.dumps(head["layout"]))
+    head = decoding.decode(_Head, mapped[HEAD.size : min(len(mapped), HEAD.size + length)])
+    return start, head, read_layout(orjson.dumps(head.layout))
 
 
 def _notes(notes: Sequence[str]) -> bytes:

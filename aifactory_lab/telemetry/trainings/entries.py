@@ -14,9 +14,11 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+from aifactory_lab import decoding
 
 FILE = "training.jsonl"
 Ended = Literal["finished", "stopped", "failed"]
@@ -105,6 +107,7 @@ class End:
 
 Entry: TypeAlias = Begun | Step | Score | Sample | End
 KINDS: dict[str, type[Entry]] = {"begun": Begun, "step": Step, "score": Score, "sample": Sample, "end": End}
+NANS = {"step": ("loss", "learning_rate"), "score": ("value",)}  # null there is the NaN that it was
 _NAMES = {kind: name for name, kind in KINDS.items()}
 # The facts that boards show first, in this order, with their words; others follow as they are.
 FACTS = {
@@ -133,12 +136,13 @@ def write(entry: Entry) -> bytes:
 def entry(line: bytes) -> Entry | None:
     """Return what a line says, `None` if it is torn or no entry."""
     try:
-        values = json.loads(line)
-        kind = KINDS[values["k"]]
-        known = {item.name for item in fields(kind)}
-        return _checked(kind(**{name: value for name, value in values.items() if name in known}))
-    except (ValueError, TypeError, KeyError):
+        values = decoding.table(line)
+        told = str(values.get("k"))
+        nans = {name: math.nan for name in NANS.get(told, ()) if values.get(name, 0.0) is None}
+        found = decoding.fit(KINDS[told], values | nans)
+    except (ValueError, KeyError):
         return None
+    return found if abs(found.time) <= decoding.LAST_MOMENT else None
 
 
 def file_of(path: Path | str) -> Path:
@@ -149,16 +153,3 @@ def file_of(path: Path | str) -> Path:
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _checked(found: Entry) -> Entry:
-    """Refuse what arithmetic would fall over; a loss that was not finite is read as the NaN that it was."""
-    if isinstance(found, Step):
-        loss = math.nan if found.loss is None else float(found.loss)
-        return Step(**{**asdict(found), "step": int(found.step), "tokens": int(found.tokens), "loss": loss})
-    if isinstance(found, Score):
-        value = math.nan if found.value is None else float(found.value)
-        return Score(str(found.name), value, None if found.step is None else int(found.step), float(found.time))
-    if isinstance(found, Sample):
-        return Sample(str(found.text), int(found.step), float(found.time))
-    return found
