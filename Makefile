@@ -8,7 +8,7 @@ JS := aifactory_lab/widgets/js
 export OMP_WAIT_POLICY ?= passive
 export MLFLOW_DISABLE_TELEMETRY ?= true
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lab dash widgets widgets-check bench bench-peers soak notebooks gpu-check simready-check doctor system-deps clean
+.PHONY: help setup run test check lab dash widgets widgets-check bench bench-peers soak fuzz notebooks gpu-check simready-check doctor system-deps clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -86,6 +86,10 @@ bench-peers: setup  ## make the environments in which the benchmarks' peers live
 
 soak: setup  ## both endpoints under mixed valid and invalid load, each answer checked, with a memory curve (HOURS=1)
 	$(BIN)/python -m tests.benchmarks.soak --hours $(or $(HOURS),1)
+
+MINUTES ?= 1
+fuzz: setup  ## fuzz every reader of outside data, guided by coverage, MINUTES=1 each
+	$(BIN)/python -m tests.fuzz.campaign --minutes $(MINUTES)
 
 notebooks: setup  ## run the lessons again and keep their outputs
 	$(BIN)/python -m tests.refresh_notebooks
