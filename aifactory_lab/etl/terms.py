@@ -15,13 +15,14 @@ from typing import Literal
 
 import polars as pl
 
-Kind = Literal["integer", "number", "text", "time", "boolean"]
+Kind = Literal["integer", "number", "text", "time", "boolean", "category"]
 KINDS: dict[str, Callable[[pl.DataType], bool]] = {
     "integer": lambda dtype: dtype.is_integer(),
     "number": lambda dtype: dtype.is_numeric(),
     "text": lambda dtype: dtype == pl.String,
     "time": lambda dtype: dtype.is_temporal(),
     "boolean": lambda dtype: dtype == pl.Boolean,
+    "category": lambda dtype: dtype in (pl.String, pl.Boolean) or dtype.is_integer(),
 }
 
 

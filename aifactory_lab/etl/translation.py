@@ -19,7 +19,7 @@ import polars as pl
 
 from aifactory_lab import datasets
 from aifactory_lab.errors import require
-from aifactory_lab.etl import recipes
+from aifactory_lab.etl import recipes, tabular
 from aifactory_lab.etl.curation import queries
 from aifactory_lab.etl.recipes import Recipe
 
@@ -164,6 +164,7 @@ def gpu_check(query: Recipe | pl.LazyFrame, *, ranks: int = 0) -> list[str]:
 def check_all(ranks: Sequence[int] = RANKS) -> pl.DataFrame:
     """Check every recipe and every query of curation: recipe, ranks, unsupported (one text per node), verdict."""
     queried: dict[str, Recipe | pl.LazyFrame] = {recipe().name: recipe() for recipe in RECIPES}
+    queried["table"] = tabular.recipe(tabular.EXAMPLE).query(datasets.load("flights").tables)
     queried |= {f"curation: {name}": query for name, query in queries.queries().items()}
     rows = [(name, count) for name in queried for count in ranks]
     found = [gpu_check(queried[name], ranks=count) for name, count in rows]

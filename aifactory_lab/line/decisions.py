@@ -17,7 +17,7 @@ import polars as pl
 
 from aifactory_lab import datasets, etl, serve, train
 from aifactory_lab.datasets import RawMaterial
-from aifactory_lab.etl import contracts, quality, recipes
+from aifactory_lab.etl import contracts, quality, recipes, tabular
 from aifactory_lab.line.objectives import Verdict
 from aifactory_lab.line.stations import Done, LineRun, Say, Station, silence, unusual, upto, visit
 from aifactory_lab.line.turns import alone
@@ -39,8 +39,8 @@ class Settings:
     ----------
     title
         The question that the model answers.
-    recipe
-        A name of `etl.recipes.names()`.
+    recipe, columns
+        A name of `etl.recipes.names()`; or, instead, which columns of a table of your own are what (`etl.tabular`).
     estimator, parameters, groups, validation, costs
         As for `train.fit`.
     model
@@ -55,6 +55,7 @@ class Settings:
 
     title: str = TITLE
     recipe: str = "flights"
+    columns: tabular.Columns | None = None
     estimator: str = "xgboost"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Settings:
     @cached_property
     def steps(self) -> etl.Recipe:
         """The recipe itself."""
-        return recipes.named(self.recipe)
+        return recipes.named(self.recipe) if self.columns is None else tabular.recipe(self.columns)
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def _serve(folder: Path, material: Material, done: Done) -> StationReport:  # no
     return replace(meter.report, seconds=found.seconds)  # the clients' own clock, without starting them
 
 
-RECIPE = ("recipe",)
+RECIPE = ("recipe", "columns")
 TRAINED = ("estimator", "parameters", "groups", "validation", "costs")
 STATIONS = (
     Station("ingest", (), _ingest, decided_by=RECIPE),

@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from aifactory_lab import datasets
+from aifactory_lab.etl import tabular
 from aifactory_lab.etl import translation as room
 from aifactory_lab.etl.curation.queries import queries
 from aifactory_lab.etl.translation import ONE_GPU, REWRITES, check_all, gpu_check
@@ -34,10 +35,18 @@ def test_every_step_alone_can_be_looked_at_on_a_gpu():
             assert gpu_check(recipe.until(step.name).query(tables)) == []
 
 
+@pytest.mark.parametrize("ranks", room.RANKS)
+def test_anyones_table_is_prepared_on_any_number_of_gpus(ranks):
+    spread = replace(tabular.EXAMPLE, time="", time_format="", keys=("origin", "time_hour"))
+    dated = replace(tabular.EXAMPLE, test_from="2013-10-01")
+    for columns in (tabular.EXAMPLE, spread, dated):
+        assert gpu_check(tabular.recipe(columns).query(datasets.load("flights").tables), ranks=ranks) == []
+
+
 def test_the_verdict_on_all_recipes_is_a_frame():
     frame = check_all()
     assert frame.columns == ["recipe", "ranks", "unsupported", "verdict"]
-    assert frame["ranks"].to_list() == [1, 2, 8] * (len(room.RECIPES) + len(queries()))
+    assert frame["ranks"].to_list() == [1, 2, 8] * (len(room.RECIPES) + 1 + len(queries()))
     assert set(frame["verdict"]) == {"translates to cuDF"}
 
 
