@@ -1,6 +1,7 @@
-"""A run as one HTML file: self-contained, offline, light and dark.
+"""A run as one HTML file: self-contained, offline, light and dark, on a telephone and on paper.
 
-It lays out titles, words, tables and figures that others made; it does not know what a station is.
+It lays out titles, words, tables and figures that others made; it does not know what a station is. Plotly travels in
+it, compressed: browsers newer than 2023 unpack it, an older one shows words and tables alone.
 
 >>> import tempfile
 >>> page = Page("A run", "on a laptop", sections=[Section("Hello", words=["nothing was made"])])
@@ -8,8 +9,13 @@ It lays out titles, words, tables and figures that others made; it does not know
 'report.html'
 """
 
+import base64
+import gzip
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,19 +30,31 @@ from aifactory_lab.figures.theme import CONFIG
 
 @dataclass(frozen=True)
 class Tile:
-    """One number that a reader should leave with."""
+    """One number that a reader should leave with, what stands beside it, and whether that is good or bad news."""
 
     value: str
     label: str
+    beside: str = ""
+    mood: str = ""  # "good" or "bad" where a limit was set
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tiles that belong together, under a name and a sentence that says what came out."""
+
+    title: str
+    sentence: str
+    tiles: Sequence[Tile]
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table of ready-made strings; `words` names the columns that hold sentences."""
+    """A table of ready-made strings; `words` names the columns that hold sentences, `caption` says what it is."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     words: Sequence[str] = ()
+    caption: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,13 +71,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report."""
+    """The whole report: the groups of tiles come first, single tiles after them."""
 
     title: str
     subtitle: str
     tiles: Sequence[Tile] = ()
     sections: Sequence[Section] = ()
     footer: str = ""
+    groups: Sequence[Group] = ()
     _environment: jinja2.Environment = field(
         default_factory=lambda: jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined), repr=False
     )
@@ -68,13 +87,9 @@ class Page:
         """Return the page; every text is escaped, so file names and errors cannot inject markup."""
         source = files("aifactory_lab").joinpath("report.html.j2").read_text(encoding="utf-8")
         sections = [_drawn(section, index) for index, section in enumerate(self.sections)]
+        drawn = any(section["figures"] for section in sections)
         return self._environment.from_string(source).render(
-            title=self.title,
-            subtitle=self.subtitle,
-            tiles=self.tiles,
-            sections=sections,
-            footer=self.footer,
-            plotly_js=get_plotlyjs(),
+            page=self, sections=sections, config=json.dumps(CONFIG), plotly=_plotly() if drawn else ""
         )
 
     def write(self, path: Path) -> Path:
@@ -85,8 +100,25 @@ class Page:
 
 def _drawn(section: Section, index: int) -> dict[str, Any]:
     figures = [
-        figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG, div_id=f"figure-{index}-{number}")
+        {"id": f"figure-{index}-{number}", "told": _told(figure), "data": _data(figure), "height": figure.layout.height}
         for number, figure in enumerate(section.figures)
     ]
-    parts = {"title": section.title, "words": section.words, "verbatim": section.verbatim, "tables": section.tables}
-    return {**parts, "figures": figures, "paired": len(figures) > 1 and not section.wide}
+    anchor = re.sub(r"[^a-z0-9]+", "-", section.title.lower()).strip("-")
+    return {"section": section, "anchor": anchor, "figures": figures, "paired": len(figures) > 1 and not section.wide}
+
+
+def _told(figure: go.Figure) -> str:
+    """Return what a figure shows, for who cannot see it: its title, and what is drawn."""
+    title = re.sub(r"<[^>]+>", " ", figure.layout.title.text or "A figure").strip()
+    names = list(dict.fromkeys(trace.name for trace in figure.data if trace.name))
+    return f"{title}: {', '.join(names)}" if names else title
+
+
+def _data(figure: go.Figure) -> str:
+    """Return a figure as JSON that may stand in a script element."""
+    return str(figure.to_json()).replace("<", "\\u003c")
+
+
+@cache
+def _plotly() -> str:
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()

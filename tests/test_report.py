@@ -36,7 +36,7 @@ def test_texts_are_escaped(page):
     html = page.html()
     assert "on &lt;this&gt; machine" in html
     assert "because &lt;b&gt;" in html
-    assert "<pre>def f():\n    &lt;pass&gt;</pre>" in html
+    assert "def f():\n    &lt;pass&gt;</pre>" in html
     assert "A </script> title" not in html
 
 
