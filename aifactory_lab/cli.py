@@ -8,14 +8,13 @@ and exit code 2. It knows no maths.
 0
 """
 
-import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -24,7 +23,11 @@ from rich.table import Table
 from aifactory_lab import catalog_commands, fleet_commands, twin_commands
 from aifactory_lab.dash import HOST, PORT
 from aifactory_lab.device import VARIABLE
+from aifactory_lab.errors import FactoryError
 from aifactory_lab.terminal import console, helpful, say, table
+
+if TYPE_CHECKING:
+    from aifactory_lab import line as lines
 
 
 class Line(StrEnum):
@@ -39,32 +42,70 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pret
 app.add_typer(catalog_commands.app, name="catalog")
 app.add_typer(fleet_commands.app, name="fleet")
 app.add_typer(twin_commands.app, name="twin")
+Blueprint = Annotated[
+    str, typer.Argument(help="A blueprint: a YAML file, or one of flights, tokens, factory, quick.", show_default=False)
+]
 Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="Run folder: artefacts, ledger, report.")]
 
 
 @app.command()
 @helpful
 def run(
+    blueprint: Blueprint = "",
     workspace: Folder = None,
     copies: Annotated[int, typer.Option(help="Copies of the flight records: 1 is 0.34 M rows, 30 is 10 M.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "",
     line: Annotated[Line, typer.Option(help="Which production line.")] = Line.both,
     depth: Annotated[int, typer.Option(help="Size of the language model: 4 is 1.1 M parameters, 7 is 4.7 M.")] = 4,
     tokens: Annotated[int, typer.Option(help="Tokens to train it on.")] = 1_000_000,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the blueprint can be run.")] = False,
+    new: Annotated[bool, typer.Option("--new", help="Print a blueprint for your own table, to begin with.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of blueprints, for editors.")] = False,
 ) -> None:
-    """Run both production lines on real data, to their report."""
+    """Run both production lines on real data, or what a blueprint describes, to a report.
+
+    Exit code 0: it ran, and every objective of a blueprint was met; 2: it could not run; 3: it ran and missed one.
+    """
     from aifactory_lab import line as lines
     from aifactory_lab import line_report
 
-    page = console()
-    say = functools.partial(page.print, highlight=False, markup=False, soft_wrap=True)
+    if new or schema or blueprint or check:
+        usual = (copies, line, depth, tokens) == (1, Line.both, 4, 1_000_000)
+        with _asked(device):
+            raise typer.Exit(_described(blueprint, workspace, check=check, new=new, schema=schema, usual=usual))
     finished: list[lines.LineRun] = []
     with _asked(device):
         if line != Line.tokens:
             finished.append(lines.run(workspace, copies=copies, say=say))
         if line != Line.decisions:
             finished.append(lines.tokens.run(workspace, depth=depth, tokens=tokens, say=say))
-    path = line_report.write(*finished)
+    _told(line_report.write(*finished), finished)
+
+
+def _described(word: str, workspace: Path | None, *, check: bool, new: bool, schema: bool, usual: bool) -> int:
+    """Run, check or print what has to do with blueprints; return the exit code."""
+    from aifactory_lab import blueprints
+
+    if new or schema:
+        typer.echo(blueprints.template() if new else blueprints.schema())
+        return 0
+    if not word or not usual:
+        msg = "--check needs a blueprint" if not word else "sizes are settings of the blueprint, not options beside it"
+        raise FactoryError(msg, mend=f"aifactory run {word or 'flights'}{' --check' if check else ''}")
+    if check:
+        say(f"{word} can be run: {blueprints.check(blueprints.find(word)).summary}")
+        return 0
+    done = blueprints.run(blueprints.read(blueprints.find(word)), workspace, say=say)
+    _told(done.report, done.lines)
+    say(f"SLO:    {done.verdict}")
+    return 0 if done.met else 3
+
+
+def _told(path: Path, finished: Sequence["lines.LineRun"]) -> None:
+    """Print the stations of a run and where its report is."""
+    from aifactory_lab import line_report
+
+    page = console()
     made = line_report.stations(*finished)
     caption = line_report.caption(*finished)
     table = Table(caption=caption, caption_justify="left", box=None, pad_edge=False, collapse_padding=True)

@@ -14,24 +14,42 @@ from typing import TYPE_CHECKING
 from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
+    from aifactory_lab.blueprints.editor_schema import schema
     from aifactory_lab.blueprints.models import Blueprint
     from aifactory_lab.blueprints.problems import BlueprintError, Problem
     from aifactory_lab.blueprints.reading import parse, read
-    from aifactory_lab.blueprints.running import Run, run
-    from aifactory_lab.blueprints.shipped import find, names, path
+    from aifactory_lab.blueprints.running import Run, check, run
+    from aifactory_lab.blueprints.shipped import find, names, path, template
 
 _HOMES = {
     "Blueprint": "models",
     "BlueprintError": "problems",
     "Problem": "problems",
     "Run": "running",
+    "check": "running",
     "find": "shipped",
     "names": "shipped",
     "parse": "reading",
     "path": "shipped",
     "read": "reading",
     "run": "running",
+    "schema": "editor_schema",
+    "template": "shipped",
 }
-__all__ = ["Blueprint", "BlueprintError", "Problem", "Run", "find", "names", "parse", "path", "read", "run"]
+__all__ = [
+    "Blueprint",
+    "BlueprintError",
+    "Problem",
+    "Run",
+    "check",
+    "find",
+    "names",
+    "parse",
+    "path",
+    "read",
+    "run",
+    "schema",
+    "template",
+]
 
 __getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, PositiveFloat, field_validator, mode
 
 from aifactory_lab.blueprints import words
 from aifactory_lab.blueprints.parts import NAME, Files, Name, Part, Port, Seconds, Share, Text, Users, Value
+from aifactory_lab.blueprints.table_parts import TableRecipe
+from aifactory_lab.etl import recipes
 from aifactory_lab.line import decisions
 
 
@@ -87,7 +89,24 @@ class Decisions(Part):
 
     title: Text | None = Field(default=None, description="The question that the model answers.")
     data: Data = Data(dataset="flights")
-    recipe: Annotated[str, AfterValidator(words.recipe)] = "flights"
+    recipe: Annotated[str, AfterValidator(words.recipe)] | None = Field(
+        default=None, description="A name of `aifactory catalog recipes`; by default that of the dataset's name."
+    )
+    table: TableRecipe | None = Field(default=None, description="Instead of a recipe: which columns are what.")
     model: Model = Model()
     endpoint: Endpoint = Endpoint()
     slo: Slo = Slo()
+
+    @model_validator(mode="after")
+    def _prepared(self) -> Self:
+        if self.recipe is not None and self.table is not None:
+            raise words.refusal("needs one of recipe and table, has both", at="table")
+        if self.table is None and self.named not in recipes.names():
+            what = f"nobody knows how to prepare {self.named or 'files'}: say which columns are what, under table"
+            raise words.refusal(what, at="data", mend="aifactory run --new  # shows how")
+        return self
+
+    @property
+    def named(self) -> str:
+        """The recipe by name; that of the dataset, if none is given."""
+        return self.recipe or self.data.dataset or ""

@@ -13,6 +13,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from aifactory_lab.blueprints import words
 from aifactory_lab.blueprints.decision_parts import Decisions
+from aifactory_lab.blueprints.document import Document
 from aifactory_lab.blueprints.parts import Name, Part, Text
 from aifactory_lab.blueprints.token_parts import Tokens
 
@@ -32,17 +33,37 @@ class Blueprint(Part):
     decisions: Decisions | None = Field(default=None, description="From raw tables to predictions per second.")
     tokens: Tokens | None = Field(default=None, description="From text to tokens per second.")
     _folder: Path = PrivateAttr(default_factory=Path)
+    _text: Document | None = PrivateAttr(default=None)
 
     @property
     def folder(self) -> Path:
         """Where relative paths start."""
         return self._folder
 
-    def within(self, folder: Path) -> Self:
-        """Return the same, with its relative paths starting in a folder."""
-        moved = self.model_copy()
-        object.__setattr__(moved, "__pydantic_private__", {"_folder": folder})
-        return moved
+    @property
+    def text(self) -> Document | None:
+        """The text it was read from, with the place of everything; None if it was made in Python."""
+        return self._text
+
+    def read_from(self, text: Document, folder: Path) -> Self:
+        """Return the same, knowing its text and where its relative paths start."""
+        told = self.model_copy()
+        object.__setattr__(told, "__pydantic_private__", {"_folder": folder, "_text": text})
+        return told
+
+    @property
+    def summary(self) -> str:
+        """What it describes, in a line."""
+        parts = []
+        if self.decisions is not None:
+            data, model = self.decisions.data, self.decisions.model
+            source = data.dataset or ", ".join(data.files or data.tables or ())
+            parts.append(f"decisions from {source} by {model.estimator}, p99 within {self.decisions.slo.p99_ms:g} ms")
+        if self.tokens is not None:
+            corpus, llm = self.tokens.corpus, self.tokens.model
+            source = ", ".join(corpus.files) if corpus.files else "Python's own library"
+            parts.append(f"tokens from {source}, depth {llm.depth} on {llm.tokens:,} tokens")
+        return "; ".join(parts)
 
     @model_validator(mode="after")
     def _some_line(self) -> Self:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from aifactory_lab.blueprints import words
+
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 LONGEST = 200  # characters of a title
 Name = Annotated[str, Field(pattern=NAME)]
@@ -16,7 +18,7 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=3_600)]
 Users = Annotated[int, Field(ge=1, le=1_024)]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Value = bool | int | float | str
+Value = Annotated[Any, BeforeValidator(words.plain, json_schema_input_type=bool | int | float | str)]
 
 
 def _listed(value: Any) -> Any:

@@ -24,6 +24,7 @@ from aifactory_lab.errors import DataError
 
 FLOAT = re.compile(r"[-+]?\d[\d_]*(?:\.\d*)?[eE][-+]?\d+")  # 1e3: a number everywhere but in YAML 1.1
 LOGICAL = {"yes", "no", "on", "off", "true", "false", "y", "n"}
+LETTERS = "should be of letters, digits, '.', '_' and '-', and begin with a letter or a digit"
 UNSAID = ("Input ", "Value error, ", "List ", "Dictionary ", "String ")
 
 
@@ -50,11 +51,11 @@ def read(path: Path | str) -> Blueprint:
     except OSError as error:
         msg = f"the blueprint {path} cannot be read: {error.strerror or error}"
         raise DataError(msg, mend="aifactory run --new > blueprint.yaml") from error
-    return parse(text, str(path)).within(path.parent)
+    return parse(text, str(path), folder=path.parent)
 
 
-def parse(text: bytes | str, name: str = "blueprint.yaml") -> Blueprint:
-    """Read a blueprint from its text; its relative paths start in the working folder.
+def parse(text: bytes | str, name: str = "blueprint.yaml", *, folder: Path | str = "") -> Blueprint:
+    """Read a blueprint from its text; its relative paths start in a folder, by default the working one.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def parse(text: bytes | str, name: str = "blueprint.yaml") -> Blueprint:
     """
     found = document.parse(text, name)
     try:
-        return Blueprint.model_validate_json(json.dumps(found.values))
+        return Blueprint.model_validate_json(json.dumps(found.values)).read_from(found, Path(folder))
     except ValidationError as error:
         raise BlueprintError(name, list(_problems(found, error))) from None
 
@@ -102,7 +103,7 @@ def _wrong(found: Document, way: document.Path, error: Any) -> Problem:
     if error["type"] == "blueprint":
         context = error["ctx"]
         return found.problem(spot, error["msg"], at=way, mend=context["mend"])
-    what = error["msg"]
+    what = LETTERS if error["type"] == "string_pattern_mismatch" else error["msg"]
     for word in UNSAID:
         what = what.removeprefix(word)
     told = "" if isinstance(given, dict | list) else f", is {_shown(given)}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from aifactory_lab import line, line_report
 from aifactory_lab.blueprints import materials
 from aifactory_lab.blueprints.models import Blueprint
+from aifactory_lab.blueprints.reading import read
 from aifactory_lab.etl.curation import Settings as Curation
 from aifactory_lab.line import decisions, token_settings
 from aifactory_lab.line.objectives import Verdict
@@ -47,6 +48,14 @@ class Run:
         """Whether every objective was met."""
         return all(verdict.met for verdict in self.slo)
 
+    @property
+    def verdict(self) -> str:
+        """All verdicts in a line: how many were met, and which were not."""
+        missed = [str(verdict) for verdict in self.slo if not verdict.met]
+        if not self.slo:
+            return "no objective was set"
+        return f"missed: {'; '.join(missed)}" if missed else f"met: all {len(self.slo)} objectives"
+
 
 def run(blueprint: Blueprint, workspace: Path | str | None = None, say: Say | None = print) -> Run:
     """Run what a blueprint describes, to its report.
@@ -65,29 +74,44 @@ def run(blueprint: Blueprint, workspace: Path | str | None = None, say: Say | No
     FactoryError
         If the material is missing, or a station refuses it; finished stations are kept.
     """
-    made: list[line.LineRun] = []
+    given, made = materials.opened(blueprint), list[line.LineRun]()
     if blueprint.decisions is not None:
-        raw = materials.tables(blueprint)
-        made.append(line.run(workspace, raw=raw, say=say, settings=decision_settings(blueprint)))
+        decided = decision_settings(blueprint, given.table)
+        made.append(line.run(workspace, raw=given.raw, say=say, settings=decided))
     if blueprint.tokens is not None:
-        settings, documents = settings_of_tokens(blueprint), materials.documents(blueprint)
-        pairs = materials.pairs(blueprint)
-        made.append(line.tokens.run(workspace, documents=documents, pairs=pairs, say=say, settings=settings))
+        wanted, documents = token_line_settings(blueprint), given.documents
+        made.append(line.tokens.run(workspace, documents=documents, pairs=given.pairs, say=say, settings=wanted))
     finished = Run(blueprint, tuple(made), line_report.write(*made))
     for verdict in finished.slo:
         (say or silence)(str(verdict))
     return finished
 
 
-def decision_settings(blueprint: Blueprint) -> decisions.Settings:
-    """Return what a blueprint decides for the decision line."""
+def check(path: Path | str) -> Blueprint:
+    """Read a blueprint and open what it starts from, without running it; what is remote is fetched.
+
+    Raises
+    ------
+    BlueprintError
+        With every problem, each with its line.
+    DataError
+        If there is no such file.
+    """
+    found = read(path)
+    materials.opened(found)
+    return found
+
+
+def decision_settings(blueprint: Blueprint, table: str = materials.ROWS) -> decisions.Settings:
+    """Return what a blueprint decides for the decision line; `table` is the one that its own columns are of."""
     assert blueprint.decisions is not None
     wanted = blueprint.decisions
     model, usual = wanted.model, decisions.Settings()
     return replace(
         usual,
         title=wanted.title or blueprint.title or usual.title,
-        recipe=wanted.recipe,
+        recipe=usual.recipe if wanted.table else wanted.named,
+        columns=wanted.table.columns(table) if wanted.table else None,
         estimator=model.estimator,
         parameters=dict(model.parameters),
         groups=tuple(model.groups),
@@ -101,7 +125,7 @@ def decision_settings(blueprint: Blueprint) -> decisions.Settings:
     )
 
 
-def settings_of_tokens(blueprint: Blueprint) -> token_settings.Settings:
+def token_line_settings(blueprint: Blueprint) -> token_settings.Settings:
     """Return what a blueprint decides for the token line."""
     assert blueprint.tokens is not None
     wanted = blueprint.tokens

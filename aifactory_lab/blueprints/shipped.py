@@ -38,6 +38,11 @@ def path(name: str) -> Path:
     return FOLDER / f"{name}.yaml"
 
 
+def template() -> str:
+    """Return a blueprint for a table of one's own, to begin with."""
+    return (FOLDER / "templates" / "own.yaml").read_text()
+
+
 def find(word: str | Path) -> Path:
     """Return the file that a word of the command line means: a file, or the name of one that came with this package.
 

@@ -47,6 +47,14 @@ def one_of(word: str, there: Collection[str], what: str, *, at: str = "") -> str
     raise refusal(said, at=at, mend=f"{meant}" if meant else "")
 
 
+def plain(value: Any) -> Any:
+    """Return a value that is one word or number."""
+    if isinstance(value, bool | int | float | str):
+        return value
+    what = f"should be one number, word or truth value, is {'nothing' if value is None else 'a list or a mapping'}"
+    raise refusal(what)
+
+
 def dataset(word: str) -> str:
     """Return the name of a dataset of the catalogue."""
     return one_of(word, ENTRIES, "dataset")
