@@ -8,7 +8,7 @@ JS := aifactory_lab/widgets/js
 export OMP_WAIT_POLICY ?= passive
 export MLFLOW_DISABLE_TELEMETRY ?= true
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lab dash widgets widgets-check bench bench-peers soak fuzz notebooks gpu-check simready-check doctor system-deps clean
+.PHONY: help setup run test check lab dash widgets widgets-check bench bench-peers soak fuzz notebooks newcomer gpu-check simready-check doctor system-deps clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -93,6 +93,9 @@ fuzz: setup  ## fuzz every reader of outside data, guided by coverage, MINUTES=1
 
 notebooks: setup  ## run the lessons again and keep their outputs
 	$(BIN)/python -m tests.refresh_notebooks
+
+newcomer: setup  ## do all that the documents say, in a fresh clone with a new HOME; time it, list what fails
+	$(BIN)/python -m tests.newcomer
 
 gpu-check: .venv-gpu/.stamp  ## prove the GPU path against the real RAPIDS wheels (about 7 GB, no GPU needed)
 	$(GPUBIN)/python -m aifactory_lab.cli gpu-check
