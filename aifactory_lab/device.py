@@ -107,14 +107,19 @@ def probe() -> Probe:
     except subprocess.TimeoutExpired:
         return Probe(obstacle="the CUDA driver did not answer within 60 s")
     if done.returncode:
-        return Probe(obstacle=f"the CUDA driver crashed while it was asked ({_ending(done.returncode)})")
+        return Probe(obstacle=f"the CUDA driver crashed while it was asked ({ending(done.returncode)})")
     # A driver may print lines of its own, before or after.
     answer = json.loads(next(line for line in done.stdout.splitlines() if line.startswith(ANSWER))[len(ANSWER) :])
     gpus = tuple(Gpu(**gpu) for gpu in answer["gpus"])
     return Probe(gpus, answer["obstacle"], answer["driver"])
 
 
-def _ending(code: int) -> str:
+def ending(code: int) -> str:
+    """Return how a process ended: the signal's name, or its code.
+
+    >>> ending(-11), ending(3)
+    ('SIGSEGV', 'exit 3')
+    """
     return signal.Signals(-code).name if code < 0 else f"exit {code}"
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aifactory_lab.aside import sweep
 from aifactory_lab.links.link import Link
 
 SIZE = 64 << 20
@@ -89,7 +90,8 @@ def around(folder: Path | str, *, size: int = SIZE, passes: int = 5) -> list[Lin
 @contextmanager
 def _place(folder: Path | str, size: int) -> Iterator[tuple[Path, mmap.mmap]]:
     """Lend a file's path and what to write there: whole steps, from a page's begin on, as O_DIRECT wants them."""
-    path = Path(folder) / f".links-{os.getpid()}"
+    sweep(Path(folder), "links")
+    path = Path(folder) / f".links.partial-{os.getpid()}"
     with closing(mmap.mmap(-1, max(DIRECT_STEP, size - size % DIRECT_STEP))) as block:
         block.write(np.random.default_rng(0).bytes(len(block)))  # a disk that compresses gains nothing
         try:

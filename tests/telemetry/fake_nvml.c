@@ -24,6 +24,7 @@ enum call { INIT, HANDLE, IDENTITY, UTILISATION, MEMORY, TEMPERATURES, FANS, POW
 enum field { RC, GENERATION, CALL_US, BUSY, MEMORY_BUSY, MEMORY_USED, MEMORY_TOTAL, MEMORY_RESERVED, UNIFIED,
              TEMPERATURE, MEMORY_TEMPERATURE, FAN, POWER_MW, LIMIT_MW, ENERGY_MJ, SM_MHZ, MEMORY_MHZ, SM_MAX_MHZ,
              MEMORY_MAX_MHZ, PCIE_TX, PCIE_RX, PCIE_BITS, PCIE_TX_KBS, PCIE_RX_KBS, PCIE_GENERATION, PCIE_WIDTH,
+             PCIE_RUNS_GENERATION, PCIE_RUNS_WIDTH, NVLINK_VERSION, SWITCHED, C2C,
              NVLINK_TX_KIB, NVLINK_RX_KIB, LINKS, ECC_CORRECTED, ECC_UNCORRECTED, REMAPPED_CORRECTED,
              REMAPPED_UNCORRECTED, REMAP_PENDING, REMAP_FAILURE, THROTTLE, XID, GPM_SUPPORTED, GPM_SM, GPM_OCCUPANCY,
              GPM_TENSOR, GPM_DRAM, GPM_PCIE_TX_MIB, GPM_PCIE_RX_MIB, MIG_MODE, MIG_COUNT, USE_US,
@@ -72,6 +73,7 @@ static int enter(gpu_t gpu, enum call call, int instances_too, double **row) {
                                    if (rc || value) return rc
 #define GET(field, out) do { if ((rc = get(row, field, &value))) return rc; *(out) = (typeof(*(out)))value; } while (0)
 #define TEXT(out, size, ...) (snprintf(out, size, __VA_ARGS__) < (int)(size) ? OK : SHORT)
+static double *row_of(gpu_t gpu) { return state[FIRST_GPU + (gpu >> 16) - 1]; }
 static int in_mig_mode(const double *row) { return row[MIG_MODE] == 1; }
 
 /* The library and the system */
@@ -172,12 +174,15 @@ NUMBER(nvmlDeviceGetEnforcedPowerLimit, POWER_LIMIT, LIMIT_MW, unsigned)
 NUMBER(nvmlDeviceGetPowerManagementLimit, POWER_LIMIT, LIMIT_MW, unsigned)
 NUMBER(nvmlDeviceGetTotalEnergyConsumption, ENERGY, ENERGY_MJ, uint64_t)
 NUMBER(nvmlDeviceGetFanSpeed, FANS, FAN, unsigned)
-NUMBER(nvmlDeviceGetCurrPcieLinkGeneration, PCIE_LINK, PCIE_GENERATION, unsigned)
 NUMBER(nvmlDeviceGetMaxPcieLinkGeneration, PCIE_LINK, PCIE_GENERATION, unsigned)
-NUMBER(nvmlDeviceGetCurrPcieLinkWidth, PCIE_LINK, PCIE_WIDTH, unsigned)
 NUMBER(nvmlDeviceGetMaxPcieLinkWidth, PCIE_LINK, PCIE_WIDTH, unsigned)
 NUMBER(nvmlDeviceGetCurrentClocksEventReasons, REASONS, THROTTLE, uint64_t)
 NUMBER(nvmlDeviceGetCurrentClocksThrottleReasons, REASONS, THROTTLE, uint64_t)
+/* How the link runs: as wide and fast as it could, unless the row says otherwise */
+#define RUNNING(symbol, field, most) int symbol(gpu_t gpu, unsigned *out) { \
+    ENTER(PCIE_LINK, 0); GET(row[field] > 0 ? field : most, out); return OK; }
+RUNNING(nvmlDeviceGetCurrPcieLinkGeneration, PCIE_RUNS_GENERATION, PCIE_GENERATION)
+RUNNING(nvmlDeviceGetCurrPcieLinkWidth, PCIE_RUNS_WIDTH, PCIE_WIDTH)
 NUMBERS(nvmlDeviceGetClockInfo, CLOCK, == 2, MEMORY_MHZ, SM_MHZ)
 NUMBERS(nvmlDeviceGetMaxClockInfo, MAX_CLOCK, == 2, MEMORY_MAX_MHZ, SM_MAX_MHZ)
 NUMBERS(nvmlDeviceGetPcieThroughput, PCIE_THROUGHPUT, == 0, PCIE_TX_KBS, PCIE_RX_KBS)
@@ -281,7 +286,32 @@ int nvmlDeviceGetNvLinkState(gpu_t gpu, unsigned link, unsigned *active) {
 }
 int nvmlDeviceGetNvLinkVersion(gpu_t gpu, unsigned link, unsigned *version) {
     int rc = nvmlDeviceGetNvLinkState(gpu, link, version);
-    return *version = 4, rc;
+    return *version = row_of(gpu)[NVLINK_VERSION] > 0 ? (unsigned)row_of(gpu)[NVLINK_VERSION] : 4, rc;
+}
+/* The other ends: a switch (2) that all GPUs hang on, or the next GPUs (0), a link to each in turn */
+int nvmlDeviceGetNvLinkRemoteDeviceType(gpu_t gpu, unsigned link, int *type) {
+    unsigned active;
+    int rc = nvmlDeviceGetNvLinkState(gpu, link, &active);
+    return *type = row_of(gpu)[SWITCHED] == 1 ? 2 : 0, rc;
+}
+int nvmlDeviceGetNvLinkRemotePciInfo_v2(gpu_t gpu, unsigned link, pci_t *pci) {
+    unsigned active, index = (unsigned)(gpu >> 16) - 1;
+    int rc = nvmlDeviceGetNvLinkState(gpu, link, &active);
+    if (rc) return rc;
+    if (row_of(gpu)[SWITCHED] == 1) return *pci = (pci_t){.domain = 0, .bus = 0xc0}, OK;
+    index = (index + 1 + link % (unsigned)(gpus - 1)) % (unsigned)gpus;
+    return *pci = (pci_t){.domain = index >> 8, .bus = index & 255}, OK;
+}
+int nvmlDeviceGetP2PStatus(gpu_t gpu, gpu_t other, int what, int *status) {
+    ENTER(NVLINK, 0);
+    if (gpu == other) return INVALID;
+    *status = what == 2 && row[LINKS] > 0 && row_of(other)[LINKS] > 0 ? 0 : 5; /* of NVLink: there, or not supported */
+    return OK;
+}
+typedef struct { unsigned enabled; } c2c_t;
+int nvmlDeviceGetC2cModeInfoV(gpu_t gpu, c2c_t *mode) {
+    ENTER(SETTINGS, 0);
+    return *mode = (c2c_t){row[C2C] == 1}, row[C2C] == 1 ? OK : NOT_SUPPORTED;
 }
 
 /* Health */
