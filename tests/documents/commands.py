@@ -53,6 +53,15 @@ def complaint(command: str) -> str | None:
     return None
 
 
+def alternatives(command: str) -> list[str]:
+    """Return a command once for each of its `a|b`.
+
+    >>> alternatives("aifactory twin design|day --help")
+    ['aifactory twin design --help', 'aifactory twin day --help']
+    """
+    return [shlex.join(words) for words in _alternatives(shlex.split(command))] if "|" in command else [command]
+
+
 def _alternatives(words: list[str]) -> Iterator[list[str]]:
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
         words = words[1:]  # NAME=value in front of a command

@@ -60,7 +60,7 @@ class Document:
         return [block for block in self._blocks if block.language == language]
 
     def _section(self, position: int) -> str:
-        headings = re.findall(r"^#{1,3} (.*)$", FENCE.sub(_blank, self.text)[:position], re.MULTILINE)
+        headings = re.findall(r"^#{1,3} (.*)$", FENCE.sub(_blank, self.text[:position]), re.MULTILINE)
         return headings[-1] if headings else ""
 
     @cached_property
