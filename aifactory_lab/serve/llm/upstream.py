@@ -22,6 +22,8 @@ from aifactory_lab.errors import FactoryError
 
 MOST_BUFFERED = 1 << 18  # bytes that wait for a slow reader before the engine is made to wait
 CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 10.0  # in which an engine says how it is
+SILENCE_SECONDS = 600.0  # between two pieces of an answer; what OpenAI's own clients wait for one
 
 
 class Unreachable(Exception):  # noqa: N818 - what happened, not whose fault
@@ -97,14 +99,22 @@ class Address:
 class Exchange(asyncio.Protocol):
     """One request and its answer, as it arrives; leaving the block hangs up.
 
+    Parameters
+    ----------
+    silence
+        Seconds without a byte after which the engine counts as unreachable: a process that stands still, or a network
+        that is cut, closes no connection.
+
     Attributes
     ----------
     status
         Of the answer, once the block is entered.
     """
 
-    def __init__(self, address: Address, method: str, path: str, body: bytes = b"") -> None:
-        self.address, self.status = address, 0
+    def __init__(
+        self, address: Address, method: str, path: str, body: bytes = b"", *, silence: float = SILENCE_SECONDS
+    ) -> None:
+        self.address, self.status, self.silence = address, 0, silence
         self._request = address.head(method, path, len(body)) + body
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
@@ -140,7 +150,7 @@ class Exchange(asyncio.Protocol):
         Raises
         ------
         Unreachable
-            If the engine hung up in the middle.
+            If the engine hung up in the middle, or fell silent.
         """
         while not self._pieces and not self._whole:
             await self._more()
@@ -177,7 +187,12 @@ class Exchange(asyncio.Protocol):
             msg = f"{self.address.url} stopped in the middle of its answer: {self._broken}"
             raise Unreachable(msg)
         self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        try:
+            async with asyncio.timeout(self.silence):
+                await self._waiter
+        except TimeoutError:
+            msg = f"{self.address.url} has said nothing for {self.silence:g} s"
+            raise Unreachable(msg) from None
 
     def _wake(self) -> None:
         if self._waiter and not self._waiter.done():
@@ -222,12 +237,12 @@ class Exchange(asyncio.Protocol):
 
 
 async def fetch(address: Address, path: str, *, method: str = "GET", body: bytes = b"") -> tuple[int, bytes]:
-    """Ask once; return the status and the body.
+    """Ask once for what an engine says at once; return the status and the body.
 
     Raises
     ------
     Unreachable
-        If the engine does not answer.
+        If the engine does not answer, or falls silent for `ANSWER_SECONDS`.
     """
-    async with Exchange(address, method, path, body) as exchange:
+    async with Exchange(address, method, path, body, silence=ANSWER_SECONDS) as exchange:
         return exchange.status, await exchange.body()

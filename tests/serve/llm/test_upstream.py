@@ -122,3 +122,31 @@ def test_addresses_are_shown_without_their_secrets():
     for word in ("", "ftp://host", "http://", "http://host:port", "localhost:8000"):
         with pytest.raises(FactoryError, match="begins with http"):
             Address.of(word)
+
+
+@pytest.mark.parametrize("parts", [(), (HEAD,), (HEAD, b"3\r\nabc\r\n")])
+def test_an_engine_that_falls_silent_is_given_up(tmp_path, parts):
+    async def speak(_, writer):
+        for part in parts:
+            writer.write(part)
+        await asyncio.sleep(30)
+
+    async def ask(address):
+        async with Exchange(address, "GET", "/", silence=0.3) as exchange:
+            await exchange.body()
+
+    with pytest.raises(Unreachable, match=r"has said nothing for 0\.3 s"):
+        exchange(tmp_path, speak, ask)
+
+
+def test_the_silence_of_a_slow_reader_is_not_the_engine_s(tmp_path):
+    async def speak(_, writer):
+        writer.write(HEAD + b"3\r\nabc\r\n0\r\n\r\n")
+        await writer.drain()
+
+    async def ask(address):
+        async with Exchange(address, "GET", "/", silence=0.3) as exchange:
+            await asyncio.sleep(0.6)
+            return await exchange.body()
+
+    assert exchange(tmp_path, speak, ask) == b"abc"
