@@ -26,6 +26,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from aifactory_lab.access import tokens
+from aifactory_lab.access.tokens import Token
 from aifactory_lab.catalog.entry import HOST, KINDS
 from aifactory_lab.terminal import console, helpful, say, table
 
@@ -86,6 +88,7 @@ def run(
     with catalog.run(name, **options, say=None if as_json else say) as ran:
         _tell(ran, as_json=as_json)
         if ran.service is not None:
+            tokens.show(getattr(ran.service, "token", None) or Token())
             _wait()
 
 

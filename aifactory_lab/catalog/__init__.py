@@ -16,6 +16,7 @@ from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.catalog.entry import KINDS, Entry, Ran, State
+    from aifactory_lab.catalog.inventory import markdown, systems
     from aifactory_lab.catalog.shelves import entries, find, run
 
 _HOMES = {
@@ -25,8 +26,10 @@ _HOMES = {
     "State": "entry",
     "entries": "shelves",
     "find": "shelves",
+    "markdown": "inventory",
     "run": "shelves",
+    "systems": "inventory",
 }
-__all__ = ["KINDS", "Entry", "Ran", "State", "entries", "find", "run"]
+__all__ = ["KINDS", "Entry", "Ran", "State", "entries", "find", "markdown", "run", "systems"]
 
 __getattr__, __dir__ = lazy(__name__, __all__, _HOMES)

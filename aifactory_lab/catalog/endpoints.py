@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from aifactory_lab.access import tokens
 from aifactory_lab.catalog import readiness
 from aifactory_lab.catalog.entry import Entry, Order, Ran, State
-from aifactory_lab.errors import ModelError
+from aifactory_lab.errors import FactoryError, ModelError
 from aifactory_lab.train.versions import champions
 
 PREDICTIONS, COMPLETIONS, METRICS = "predictions", "completions", "metrics"
@@ -56,6 +57,9 @@ def start(entry: Entry, order: Order) -> Ran:
     """Start an endpoint."""
     where: dict[str, Any] = {"host": order.host, "port": order.port}
     if entry.name == METRICS:
+        if not (tokens.local(order.host) or tokens.given()):
+            msg = f"metrics on {order.host} want a token that Prometheus knows too"
+            raise FactoryError(msg, mend=f"export {tokens.VARIABLE}=$({tokens.MAKE})")
         service: Any = Watched(**where)
         return Ran(entry, f"metrics at {service.url}", value=service, service=service)
     registry = _registry(order.workspace, entry.name)

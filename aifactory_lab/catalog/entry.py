@@ -132,14 +132,14 @@ class Order:
     host, port
         Of what serves; port 0 takes a free one.
     say
-        Called with a line of progress.
+        Called with a line of progress; None for silence.
     """
 
     workspace: Path
     quick: bool = False
     host: str = HOST
     port: int = 0
-    say: Callable[[str], None] = print
+    say: Callable[[str], None] | None = print
 
     def folder(self, entry: Entry) -> Path:
         """Return where results of an entry are kept."""

@@ -22,7 +22,8 @@ from aifactory_lab.train import estimators as house
 from aifactory_lab.train.versions import champions as registered
 
 SMOLLM2 = "smollm2-135m-instruct"
-TOKENS, QUICK_TOKENS = 1_000_000, 10_000
+TOKENS, QUICK_TOKENS = 1_000_000, 4_000
+QUICK_SAMPLE = 500
 PATIENCE_SECONDS = 120.0
 PROMPT = "What is a factory? Answer in one sentence."
 FIT = "train.fit('features', {name!r}, out='model')"
@@ -114,7 +115,8 @@ def _estimate(entry: Entry, order: Order) -> Ran:
         words = f"{result.bundle.estimator}: {result.report}; {order.folder(entry)}"
         return Ran(entry, words, _scores(result.scores), result)
     names = {"embed": "pca", "cluster": "kmeans", task: entry.name}
-    laid = train.explore.flat_map(features, embed=names["embed"], cluster=names["cluster"])
+    sample = QUICK_SAMPLE if order.quick else train.explore.SAMPLE
+    laid = train.explore.flat_map(features, embed=names["embed"], cluster=names["cluster"], sample=sample)
     words = f"{laid.height:,} flights, laid out by {names['embed']}, grouped by {names['cluster']}"
     return Ran(entry, words, train.explore.clusters(laid), laid)
 
@@ -143,9 +145,11 @@ def _ask(entry: Entry) -> Ran:
 
     model = lm.pretrained.smollm2()
     asked = {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 48, "temperature": 0}
-    key = {"Authorization": f"Bearer {os.environ.get('AIFACTORY_LLM_KEY', '')}"}
+    key = os.environ.get("AIFACTORY_LLM_KEY", "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     with serve.llm.start(model.gguf, name=model.name, slots=1) as server:
-        told = httpx.post(f"{server.base_url}/chat/completions", json=asked, headers=key, timeout=PATIENCE_SECONDS)
+        url = f"{server.base_url}/chat/completions"
+        told = httpx.post(url, json=asked, headers=headers, timeout=PATIENCE_SECONDS)
     words = told.raise_for_status().json()["choices"][0]["message"]["content"].strip()
     return Ran(entry, f"{PROMPT}\n{words}", None, model)
 

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from aifactory_lab import dash
+from aifactory_lab.access import tokens
 from aifactory_lab.aside import write_aside
 from aifactory_lab.catalog import readiness
 from aifactory_lab.catalog.entry import Entry, Order, Ran, State
@@ -64,7 +65,10 @@ def lessons() -> Iterator[Entry]:
 
 
 def serve(entry: Entry, order: Order) -> Ran:
-    """Serve a board by voila, and return when it answers."""
+    """Serve a board by voila to this machine, and return when it answers."""
+    if not tokens.local(order.host):
+        msg = f"the catalogue serves boards to this machine only, not on {order.host}"
+        raise FactoryError(msg, mend=f"aifactory dash {entry.name} --host {order.host}  # asks for a token")
     page = Page(entry.name, order.host, order.port, order.workspace)
     return Ran(entry, f"{entry.name} at {page.url}", value=page, service=page)
 
@@ -118,7 +122,8 @@ def study(entry: Entry, order: Order) -> Ran:
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(notebook, timeout=CELL_SECONDS, resources={"metadata": {"path": str(LESSONS)}})
     out = order.folder(entry) / path.name
-    order.say(f"running {path}")
+    if order.say is not None:
+        order.say(f"running {path}")
     try:
         client.execute(env={**os.environ, VARIABLE: str(order.workspace)})
     except CellExecutionError as error:

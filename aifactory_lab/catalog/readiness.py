@@ -9,7 +9,10 @@ True
 'downloads 47.7 MB at first use, if the network is reached'
 """
 
+import sysconfig
+from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 
 from aifactory_lab import device, doctor
 from aifactory_lab.catalog.entry import State
@@ -19,6 +22,11 @@ LM = "PyTorch, transformers and llama.cpp (extra lm)"
 
 def packages(extra: str = "") -> State:
     """Return whether the packages of an extra are installed, in the ranges that are asked for."""
+    return _packages(extra, Path(sysconfig.get_path("purelib")).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _packages(extra: str, changed: int) -> State:  # noqa: ARG001 - what was found holds until something is installed
     wrong = [finding for finding in doctor.packages(extra) if finding.state != "ok"]
     if not wrong:
         return State()

@@ -16,10 +16,9 @@ from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
 
-from aifactory_lab.catalog import endpoints, materials, models, pages, plants
+from aifactory_lab.catalog import endpoints, lines, materials, models, pages, plants
 from aifactory_lab.catalog.entry import HOST, KINDS, Entry, Order, Ran
 from aifactory_lab.errors import FactoryError
-from aifactory_lab.line.stations import silence
 from aifactory_lab.workspace import default_root
 
 
@@ -41,6 +40,7 @@ SHELVES: dict[str, Shelf] = {
     "models": Shelf(_models, models.run),
     "endpoints": Shelf(endpoints.endpoints, endpoints.start),
     "dashboards": Shelf(lambda _: pages.dashboards(), pages.serve),
+    "blueprints": Shelf(lambda _: lines.blueprints(), lines.execute),
     "lessons": Shelf(lambda _: pages.lessons(), pages.study),
     "twins": Shelf(lambda _: plants.twins(), plants.reckon),
 }
@@ -134,7 +134,7 @@ def run(
         msg = f"{entry.address} cannot run here: {entry.state.words}"
         raise FactoryError(msg, mend=entry.state.mend)
     root = Path(workspace) if workspace is not None else default_root()
-    return SHELVES[entry.kind].run(entry, Order(root, quick, host, port, say or silence))
+    return SHELVES[entry.kind].run(entry, Order(root, quick, host, port, say))
 
 
 def _kind(name: str) -> str:

@@ -12,6 +12,7 @@ so that they can be listed where it is not installed. This module does not know 
 from dataclasses import dataclass
 
 from aifactory_lab.errors import ModelError
+from aifactory_lab.lm import shapes
 
 VOCABULARY = 2_048  # with which the parameters are counted: the token line's
 
@@ -23,15 +24,12 @@ class Size:
     Attributes
     ----------
     depth
-        Of `lm.model.shape`.
-    parameters
-        With a vocabulary of 2,048, in words.
+        Of `lm.shapes.shape`.
     what
         What it is good for.
     """
 
     depth: int
-    parameters: str
     what: str
 
     @property
@@ -40,16 +38,21 @@ class Size:
         return f"pocket-{self.depth}"
 
     @property
+    def parameters(self) -> str:
+        """How many with a vocabulary of 2,048, in words."""
+        return f"{shapes.shape(self.depth, VOCABULARY).matrices / 1e6:.1f} million"
+
+    @property
     def title(self) -> str:
         """What it is."""
         return f"a Llama of {self.parameters} parameters: {self.what}"
 
 
 SIZES = (
-    Size(2, "0.2 million", "half a minute of training, to see the line work"),
-    Size(4, "1.1 million", "the token line's own"),
-    Size(7, "4.7 million", "what two cores learn in a quarter of an hour"),
-    Size(9, "9.6 million", "the largest that the benchmarks train"),
+    Size(2, "half a minute of training, to see the line work"),
+    Size(4, "the token line's own"),
+    Size(7, "what two cores learn in a quarter of an hour"),
+    Size(9, "the largest that the benchmarks train"),
 )
 
 
