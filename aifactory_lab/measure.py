@@ -27,6 +27,8 @@ PRICE_VARIABLE = "AIFACTORY_DOLLARS_PER_CORE_HOUR"
 # An assumption to edit, not a measurement: AWS m7i.large, on demand, us-east-1, $0.1008/h for 2 vCPU.
 DOLLARS_PER_CORE_HOUR = 0.0504
 PROGRESS_SECONDS = 0.5  # between two events of progress
+CROSSED = ("host_to_device_bytes", "device_to_host_bytes", "device_to_device_bytes")
+MOVED = ("bytes_in", "bytes_out", "memory_bytes", *CROSSED)  # what a floor is made of
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class StationReport:
         Energy, or `None` and the reason.
     gpu_busy_mean, gpu_busy_peak, gpu_memory_peak_bytes, gpu_note
         Percent busy and bytes of the machine's GPUs, or `None` and the reason.
+    host_to_device_bytes, device_to_host_bytes, device_to_device_bytes
+        What crossed to a GPU, from it, and between two; 0 where nothing did, or nobody counted.
     floor_seconds
         The least time that the machine's bandwidth allows for the bytes moved; `None` if not counted.
     reused
@@ -62,6 +66,9 @@ class StationReport:
     bytes_in: int = 0
     bytes_out: int = 0
     memory_bytes: int = 0
+    host_to_device_bytes: int = 0
+    device_to_host_bytes: int = 0
+    device_to_device_bytes: int = 0
     joules: float | None = None
     energy_note: str = ""
     gpu_busy_mean: float | None = None
@@ -96,10 +103,8 @@ class StationReport:
 
     def against(self, roofline: Roofline) -> Self:
         """Return the same report with its floor on this machine filled in, if it counted any bytes."""
-        if not (self.bytes_in or self.bytes_out or self.memory_bytes):
-            return self
-        floor = roofline.floor_seconds(bytes_in=self.bytes_in, bytes_out=self.bytes_out, memory_bytes=self.memory_bytes)
-        return replace(self, floor_seconds=floor)
+        moved = {name: getattr(self, name) for name in MOVED}
+        return replace(self, floor_seconds=roofline.floor_seconds(**moved)) if any(moved.values()) else self
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -169,7 +174,7 @@ class Meter:
         self.station = station
         self.unit = unit
         self.device = device_used or device.current()
-        self._counts: dict[str, Any] = {"made": 0, "bytes_in": 0, "bytes_out": 0, "memory_bytes": 0}
+        self._counts: dict[str, Any] = dict.fromkeys(("made", *MOVED), 0)
         self._details: dict[str, Any] = {}
         self._report: StationReport | None = None
         self._run, self._told, self._done = journal.new_run(), 0.0, 0
@@ -182,14 +187,22 @@ class Meter:
             self._told = now
             self._publish("progress", made=self._done)
 
-    def count(
-        self, made: int = 0, *, bytes_in: int = 0, bytes_out: int = 0, memory_bytes: int = 0, **details: Any
-    ) -> None:
-        """Add to what was made and moved; `details` are kept as they are (JSON values)."""
-        for name, value in (("made", made), ("bytes_in", bytes_in), ("bytes_out", bytes_out)):
-            self._counts[name] += int(value)
-        self._counts["memory_bytes"] += int(memory_bytes)
-        self._details.update(details)
+    def count(self, made: int = 0, **counted: Any) -> None:
+        """Add to what was made and moved.
+
+        Parameters
+        ----------
+        made
+            So many more.
+        **counted
+            Bytes by the names of `MOVED`; the bytes of `CROSSED` count where the work is done on a GPU, for elsewhere
+            nothing crosses. All else are details, kept as they are (JSON values).
+        """
+        self._counts["made"] += int(made)
+        for name in set(MOVED) & set(counted):
+            value = int(counted.pop(name))
+            self._counts[name] += value if name not in CROSSED or self.device.kind == "gpu" else 0
+        self._details.update(counted)
 
     @property
     def report(self) -> StationReport:

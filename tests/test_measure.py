@@ -95,3 +95,28 @@ def test_line_for_people():
     line = str(report(reused=True, floor_seconds=1.0))
     for word in ("etl: 100 rows", "50 rows/s", "50.0% of the floor", "(reused)", "cpu"):
         assert word in line
+
+
+@pytest.mark.parametrize(("kind", "counted"), [("gpu", 30), ("cpu", 0)])
+def test_only_what_is_done_on_a_gpu_crosses_to_one(kind, counted):
+    from aifactory_lab.device import Device
+
+    with Meter("etl", unit="rows", device_used=Device(kind, "as the test says")) as meter:
+        meter.count(1, bytes_in=5, host_to_device_bytes=10, note="kept")
+        meter.count(host_to_device_bytes=20)
+    found = meter.report
+    assert (found.made, found.bytes_in, found.host_to_device_bytes, found.details) == (1, 5, counted, {"note": "kept"})
+
+
+def test_the_floor_counts_what_crossed():
+    machine = Roofline(disk_read=100.0, disk_write=50.0, memory=1000.0, host_to_device=10.0, device_to_host=5.0)
+    crossed = {"host_to_device_bytes": 10, "device_to_host_bytes": 10, "device_to_device_bytes": 10}
+    assert report(**crossed).against(machine).floor_seconds == pytest.approx(1 + 2)
+    assert report(bytes_in=100, **crossed).against(machine).floor_seconds == pytest.approx(1 + 1 + 2)
+
+
+def test_a_ledger_from_before_reads_as_if_nothing_had_crossed():
+    told = report().to_dict()
+    for name in ("host_to_device_bytes", "device_to_host_bytes", "device_to_device_bytes"):
+        del told[name]
+    assert StationReport.from_dict(told) == report()

@@ -100,6 +100,8 @@ def run(
         written = (out / TABLE).stat().st_size
         meter.count(rows, bytes_in=raw.bytes, bytes_out=written, recipe=recipe.name)
         meter.count(engine=choice.engine, reason=choice.reason, slices=parts)
+        if choice.engine == "gpu":  # cuDF sends Parquet as it is, and unpacks and packs it on the GPU
+            meter.count(host_to_device_bytes=raw.bytes, device_to_host_bytes=written)
     return meter.report
 
 

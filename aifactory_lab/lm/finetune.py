@@ -26,7 +26,7 @@ from aifactory_lab.lm import adapters, examination, examples, lora, terminal, tu
 from aifactory_lab.lm.examples import Example, Window
 from aifactory_lab.lm.lora import Settings
 from aifactory_lab.lm.pairs import checked
-from aifactory_lab.lm.place import chosen, use_threads
+from aifactory_lab.lm.place import TOKEN_BYTES, chosen, use_threads
 from aifactory_lab.lm.pretrained import quiet
 from aifactory_lab.lm.tuned import Result
 from aifactory_lab.measure import Meter
@@ -133,6 +133,7 @@ def run(
         tuned.table(before[0], after[0]).write_parquet(out / tuned.ANSWERS)
         history.write_parquet(out / tuned.HISTORY)
         meter.count(int(history["tokens"][-1]), **_details(subject, history, settings))
+        meter.count(host_to_device_bytes=TOKEN_BYTES * int(history["tokens"][-1]))
     lineage = asdict(settings) | {"pairs": len(subject.train), "pairs_sha256": _hash(pairs), "versions": _versions()}
     card = tuned.card(title, scores, tuned.by_chance(after[0]), meter.report, lineage)
     adapters.save(subject.model, out, base, card)

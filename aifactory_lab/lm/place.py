@@ -16,6 +16,8 @@ import torch
 from aifactory_lab import device as devices
 from aifactory_lab.errors import DeviceError
 
+TOKEN_BYTES = 16  # an id and its target, int64: what crosses to a GPU for each token
+
 
 def chosen(prefer: str | None = None) -> devices.Device:
     """Return the device.

@@ -21,6 +21,7 @@ from aifactory_lab.device import Device
 from aifactory_lab.errors import ModelError
 from aifactory_lab.lm import checkpoint, evaluation, flops, terminal
 from aifactory_lab.lm.evaluation import HeldOut
+from aifactory_lab.lm.place import TOKEN_BYTES
 from aifactory_lab.lm.ranks import Ranks
 from aifactory_lab.lm.shards import Shards
 from aifactory_lab.lm.tokenizer import Tokenizer
@@ -86,6 +87,7 @@ class Station:
             watch, found = self._train(trainer)
             self._write(trainer, found)
             meter.count(watch.tokens, afresh=afresh, **self._details(watch, found))
+            meter.count(host_to_device_bytes=TOKEN_BYTES * watch.tokens // self.plan.ranks)
         result = Result(self.out, meter.report, found.scores, found.baselines, found.verdict, found.samples)
         result.save(_history(trainer))
 

@@ -26,6 +26,7 @@ from aifactory_lab.train.bundle import Bundle
 from aifactory_lab.workspace import cache_folder, file_hash
 
 Predict: TypeAlias = Callable[[Rows], Rows]
+ON_GPU = "nvforest-gpu"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def candidates(kind: str, *, gpu: bool | None = None) -> tuple[str, ...]:
     """Return the engines that may serve a kind of bundle; the first is the reference, the library that trained it."""
     own = "xgboost" if kind == "xgboost" else "sklearn"
     names = (own, "onnx", "nvforest")
-    return (*names, "nvforest-gpu") if (device.kind() == "gpu" if gpu is None else gpu) else names
+    return (*names, ON_GPU) if (device.kind() == "gpu" if gpu is None else gpu) else names
 
 
 def open_engine(name: str, bundle: Bundle, *, threads: int = 1) -> Engine:
@@ -159,7 +160,7 @@ OPENERS: dict[str, Callable[[Bundle, int], Predict]] = {
     "sklearn": _sklearn,
     "onnx": _onnx,
     "nvforest": _nvforest,
-    "nvforest-gpu": _nvforest_gpu,
+    ON_GPU: _nvforest_gpu,
 }
 
 

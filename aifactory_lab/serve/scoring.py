@@ -21,6 +21,7 @@ from aifactory_lab.aside import write_aside
 from aifactory_lab.errors import DataError
 from aifactory_lab.etl.features import SPEC, TABLE, FeatureSpec
 from aifactory_lab.measure import Meter, StationReport
+from aifactory_lab.serve.engines import ON_GPU
 from aifactory_lab.serve.predictor import Predictor
 from aifactory_lab.serve.rows import check_schema, from_arrow, infinite
 from aifactory_lab.train.bundle import Bundle
@@ -83,6 +84,9 @@ def score(
         read, written = sum(path.stat().st_size for path in files), aside.stat().st_size
         engine = predictor.engine_for(slice_rows)
         meter.count(counts["rows"], bytes_in=read, bytes_out=written, engine=engine, **counts)
+        if engine.startswith(ON_GPU):  # float32 rows there, a probability each back
+            sent = 4 * counts["rows"] * len(predictor.bundle.names)
+            meter.count(host_to_device_bytes=sent, device_to_host_bytes=4 * counts["rows"])
     return meter.report
 
 

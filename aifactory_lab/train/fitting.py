@@ -127,7 +127,9 @@ def fit(
         _write_frames(out, first, {"valid": (valid, chance), "test": (test, final)})
         rows = told["rows"]["train" if refit else "learn"]
         meter.count(rows, bytes_in=table.bytes, bytes_out=_size(out), auc=metrics["test"]["auc"]["value"])
-        meter.count(memory_bytes=_traffic(told, len(table.columns), (first, last) if refit else (first,)))
+        if chosen.kind == "cpu":  # a GPU reads its own memory
+            meter.count(memory_bytes=_traffic(told, len(table.columns), (first, last) if refit else (first,)))
+        meter.count(host_to_device_bytes=0 if client else _sent(told, len(table.columns), estimator))
         meter.count(rounds=last.rounds, resumed_from_round=max(first.resumed, last.resumed))
     write_text(out / RESULT, json.dumps({"report": meter.report.to_dict()}, indent=1))
     loaded = Result.load(out)
@@ -294,6 +296,12 @@ def _traffic(told: Mapping[str, Any], columns: int, fits: Sequence[Fitted]) -> i
         boosting.traffic(count, columns, fitted.rounds or 0, told["params"])
         for count, fitted in zip(rows, fits, strict=False)
     )
+
+
+def _sent(told: Mapping[str, Any], columns: int, estimator: str) -> int:
+    """Return the bytes that one GPU must at least be sent: XGBoost's bins, a byte a value, else float32; labels."""
+    rows = told["rows"]["learn"] + (told["rows"]["train"] if told["refit"] else 0)
+    return int(rows * (columns * (1 if estimator == "xgboost" else 4) + 4))
 
 
 def _size(folder: Path) -> int:
