@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,13 @@ class Endpoint(Source):
         self.closed = True
 
 
+def until(true, seconds=30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def folder(tmp_path) -> Path:
     return tmp_path / "private"
@@ -55,9 +63,9 @@ with announce("http://killed/metrics", sys.argv[1]):
     assert child.stdout.readline() == b"here\n"
     assert announced(folder) == ["http://killed/metrics"]
     child.kill()
+    until(lambda: announced(folder) == [])  # before its parent has asked how it ended, too
     child.wait()
     child.stdout.close()
-    assert announced(folder) == []
     assert list(folder.glob("*.json")) == []
 
 

@@ -72,11 +72,15 @@ def boot() -> str:
 
 
 def lives(pid: int, since: float) -> bool:
-    """Tell whether a process that ran at `since` (seconds since the epoch) still does, and is no later namesake."""
+    """Tell whether a process that ran at `since` (seconds since the epoch) still does, and is no later namesake.
+
+    One that has ended, and whose parent has not asked for it yet, does not live.
+    """
     import psutil
 
     try:
-        return bool(psutil.Process(pid).create_time() <= since + 1.0)
+        found = psutil.Process(pid)
+        return bool(found.create_time() <= since + 1.0 and found.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, ValueError, OverflowError):  # the last two: no process can have such a number
         return False
 
