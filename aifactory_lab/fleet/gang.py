@@ -3,8 +3,9 @@
 The job starts on all its nodes or not at all. Its rank 0 starts the scheduler, every rank one worker for each of its
 GPUs (without GPUs one for each core of the order); when all are there rank 0 calls ``function(client, …)``, and then
 everything is shut down. A worker that is killed is started again and its tasks are run again; workers that stay away
-end the job with an error. On one machine all of it listens on 127.0.0.1, on several on the addresses between them.
-This module does not know the scheduler that started the job.
+end the job with an error. On one machine all of it listens on 127.0.0.1, on several on the addresses between them,
+where it speaks TLS with a key that lies in the job's folder; Dask's pages stay on the node of rank 0. This module does
+not know the scheduler that started the job.
 
 >>> Gang(lambda client, x: client.submit(abs, x).result(), (-3,), {})()
 3
@@ -20,13 +21,14 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
-from aifactory_lab.cluster.members import Member, crew, members, serve
+from aifactory_lab.cluster.members import Member, crew, members, secured, serve
 from aifactory_lab.cluster.options import LOOPBACK
 from aifactory_lab.errors import FleetError, require
 from aifactory_lab.fleet.rendezvous import PATIENCE, Rendezvous
 
 LOST_SECONDS = 30.0  # how long workers may be fewer: a killed one is back within seconds
 LOOK_SECONDS = 0.5
+ROLES = ("scheduler", "worker", "client")  # of Dask's TLS
 
 
 class Gang:
@@ -80,8 +82,10 @@ class Gang:
         distributed = require("distributed", extra="fleet")
         try:
             host = _towards(meeting.everybody())
-            with crew(here, host) as cluster, distributed.Client(cluster) as client:
-                meeting.announce(cluster.scheduler_address, cluster.dashboard_link if find_spec("bokeh") else "")
+            key = secured(host)
+            with crew(here, host, key) as cluster, distributed.Client(cluster) as client:
+                pages = cluster.dashboard_link.replace(f"//{host}:", f"//{LOOPBACK}:") if find_spec("bokeh") else ""
+                meeting.announce(cluster.scheduler_address, pages, _written(key))
                 count = len(here) * meeting.ranks
                 self._wait_for(client, count)
                 with _Watch(client, cluster.scheduler, count, self.lost_after):
@@ -134,7 +138,22 @@ class _Watch:
 def _follow(meeting: Rendezvous, here: list[Member]) -> None:
     address = meeting.address()
     host = address.rpartition("://")[2].rpartition(":")[0]
-    serve(address, here, LOOPBACK if host == LOOPBACK else _route(host))
+    serve(address, here, LOOPBACK if host == LOOPBACK else _route(host), _read(meeting.key()))
+
+
+def _written(key: Any) -> dict[str, str]:
+    """Return a gang's key as words: one certificate, and its private key, for all roles."""
+    return {name: getattr(key, f"tls_client_{name}") for name in ("cert", "key")} if key is not None else {}
+
+
+def _read(words: Mapping[str, str]) -> Any:
+    if not words:
+        return None
+    roles = {
+        f"tls_{role}_{name}": words[name] for role in ("scheduler", "worker", "client") for name in ("cert", "key")
+    }
+    made = require("distributed.security", extra="fleet").Security
+    return made(tls_ca_file=words["cert"], require_encryption=True, **roles)
 
 
 def _towards(hosts: list[str]) -> str:

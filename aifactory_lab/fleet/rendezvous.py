@@ -20,12 +20,12 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from aifactory_lab.aside import write_text
+from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.errors import FleetError, require
 
 LOOK_SECONDS = 0.1
@@ -76,8 +76,12 @@ class Rendezvous:
             raise FleetError(msg, mend="fleet.nodes()")
         return [note["host"] for note in notes]
 
-    def announce(self, address: str, dashboard: str = "") -> None:
-        """Leave the address at which rank 0 listens, and that of its dashboard for those who look from outside."""
+    def announce(self, address: str, dashboard: str = "", key: Mapping[str, str] | None = None) -> None:
+        """Leave where rank 0 listens, its dashboard for those who look from its node, and a key for its members."""
+        if key:
+            with write_aside(self._key) as aside:
+                aside.touch(mode=0o600)
+                aside.write_text(json.dumps(dict(key)))
         write_text(self._address, json.dumps({"address": address, "dashboard": dashboard}))
 
     def address(self) -> str:
@@ -94,6 +98,10 @@ class Rendezvous:
             raise FleetError(msg, mend="job.logs()  # of rank 0")
         return str(told["address"])
 
+    def key(self) -> dict[str, str]:
+        """Return the key that was left before the address; empty if none is needed."""
+        return _read(self._key) or {}
+
     def leave(self) -> None:
         """Take the meeting's folder away; nobody needs it once all have met."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -103,6 +111,10 @@ class Rendezvous:
     @property
     def _address(self) -> Path:
         return self.folder / "scheduler.json"
+
+    @property
+    def _key(self) -> Path:
+        return self.folder / "key.json"
 
     def _note(self, rank: int) -> Path:
         return self.folder / f"rank-{rank}.json"

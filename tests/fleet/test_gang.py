@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import contextmanager
 
 import cloudpickle
+import distributed
 import psutil
 import pytest
 
@@ -68,6 +69,27 @@ def gone(session: int) -> bool:
     while left(session) and time.monotonic() < stop:
         time.sleep(0.1)
     return not left(session)
+
+
+def test_between_machines_a_gang_speaks_tls_and_hears_nobody_without_its_key(tmp_path):
+    """Who reaches a Dask scheduler runs code there, so on a network it must not be reached."""
+    options, address = {"between": "127.0.0.2"}, "nothing yet"
+    with (
+        rank(tmp_path, 0, 2, "slowly", options, 20) as first,
+        rank(tmp_path, 1, 2, "slowly", options, 20) as second,
+    ):
+        address = Rendezvous(tmp_path / "7_gang" / "0", 0, 2).address()
+        assert address.startswith("tls://127.0.0.2:")
+        with pytest.raises(OSError, match=r"closed|reset|Timed out|CommClosed"):
+            distributed.Client(address.replace("tls", "tcp"), timeout=3, set_as_default=False)
+        stranger = distributed.Security.temporary()
+        with pytest.raises(OSError, match=r"closed|reset|Timed out|CommClosed|certificate"):
+            distributed.Client(address, security=stranger, timeout=3, set_as_default=False)
+        told = answer(first)
+        answer(second)
+    assert told["modes"]["key.json"] == 0o600
+    assert told["hosts"] == ["n0", "n1"]
+    assert {host for host, _ in told["doors"]} == {"127.0.0.1", "127.0.0.2"}
 
 
 def test_two_ranks_share_the_tasks_over_all_their_gpus_and_leave_nothing(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from aifactory_lab import device
 from aifactory_lab.cluster import Options
+from aifactory_lab.cluster.members import STATUS, _spoken
 from aifactory_lab.errors import DeviceError
 from aifactory_lab.etl import engine, scale_out
 from aifactory_lab.train import estimators
@@ -83,10 +84,12 @@ def test_the_cluster_binds():
     local = inspect.signature(thing("dask_cuda.LocalCUDACluster"))
     every = Options(rmm_pool=0.5, protocol="tcp", folder="/tmp").local_cuda()
     local.bind(**every)
+    every |= _spoken("a key")
     own = set(local.parameters) | set(inspect.signature(thing("distributed.LocalCluster")).parameters)
     assert {*every, "CUDA_VISIBLE_DEVICES"} <= own, "nothing is passed on to a worker that does not know it"
     worker = inspect.signature(thing("dask_cuda.cuda_worker.CUDAWorker"))
     asked = {"host": "127.0.0.1", "name": "n1", "enable_cudf_spill": True, "dashboard": False}
+    asked |= {"dashboard_address": STATUS, "security": None}
     worker.bind("tcp://127.0.0.1:1", **asked)
     assert set(asked) <= set(worker.parameters)
 
