@@ -55,7 +55,7 @@ def read(path: Path | str) -> Blueprint:
 
 
 def parse(text: bytes | str, name: str = "blueprint.yaml", *, folder: Path | str = "") -> Blueprint:
-    """Read a blueprint from its text; its relative paths start in a folder, by default the working one.
+    """Read a blueprint from its text, under the name that errors give it; relative paths start in a folder.
 
     Raises
     ------

@@ -58,7 +58,7 @@ class Run:
 
 
 def run(blueprint: Blueprint, workspace: Path | str | None = None, say: Say | None = print) -> Run:
-    """Run what a blueprint describes, to its report.
+    """Run what a blueprint describes, to its report; return what was made and which objectives were kept.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Corpus(Part):
 class Curation(Part):
     """What is kept of the corpus."""
 
-    redact: Annotated[list[str], AfterValidator(words.redacted)] = Field(
+    redact: list[Annotated[str, AfterValidator(words.redacted)]] = Field(
         default=["email", "key"], description="Kinds of personal data that are replaced."
     )
     quality: bool = Field(default=True, description="Whether the rules of quality judge.")

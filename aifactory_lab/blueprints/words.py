@@ -70,9 +70,9 @@ def estimator(word: str) -> str:
     return one_of(word, estimators.names("classify"), "estimator")
 
 
-def redacted(words: list[str]) -> list[str]:
-    """Return kinds of personal data that can be redacted."""
-    return [one_of(word, PATTERNS, "kind of personal data", at=word) for word in words]
+def redacted(word: str) -> str:
+    """Return a kind of personal data that can be redacted."""
+    return one_of(word, PATTERNS, "kind of personal data")
 
 
 def parameters(name: str, given: Mapping[str, Any]) -> None:
