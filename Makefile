@@ -91,8 +91,9 @@ MINUTES ?= 1
 fuzz: setup  ## fuzz every reader of outside data, guided by coverage, MINUTES=1 each
 	$(BIN)/python -m tests.fuzz.campaign --minutes $(MINUTES)
 
+chaos: MINUTES = 10
 chaos: setup  ## kill, stop and end any process of the plant while it works; a table of what happened (MINUTES=10)
-	$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10)
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES)
 
 notebooks: setup  ## run the lessons again and keep their outputs
 	$(BIN)/python -m tests.refresh_notebooks
