@@ -22,6 +22,7 @@ import orjson
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from aifactory_lab.errors import DataError
+from aifactory_lab.serve import arrow_bodies
 from aifactory_lab.serve.rows import Rows, from_arrow, infinite
 from aifactory_lab.train.bundle import Feature
 
@@ -100,14 +101,12 @@ class RowSchema:
         Raises
         ------
         DataError
-            If it is no Arrow stream, or lacks a feature, or has an unknown or non-numeric column.
+            If it is no Arrow stream, is compressed, lacks a feature, or has an unknown or non-numeric column.
         """
         import pyarrow as pa
 
         try:
-            with pa.ipc.open_stream(body) as stream:
-                table = stream.read_all()
-            table.validate()
+            table = arrow_bodies.read(body)
             columns = table.column_names
         except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
             msg = f"the body is not an Arrow IPC stream: {str(error).splitlines()[0] if str(error) else error!r}"
