@@ -24,7 +24,7 @@ from aifactory_lab import catalog_commands, fleet_commands, twin_commands
 from aifactory_lab.dash import HOST, PORT
 from aifactory_lab.device import VARIABLE
 from aifactory_lab.errors import FactoryError
-from aifactory_lab.terminal import console, helpful, say, table
+from aifactory_lab.terminal import console, helpful, say, stoppable, table
 
 if TYPE_CHECKING:
     from aifactory_lab import line as lines
@@ -45,6 +45,8 @@ app.add_typer(twin_commands.app, name="twin")
 Blueprint = Annotated[
     str, typer.Argument(help="A blueprint: a YAML file, or one of flights, tokens, factory, quick.", show_default=False)
 ]
+KEPT = "finished stations are kept, and the same command goes on from there"
+WIDE = 100  # columns of a terminal that shows every column of the stations
 Folder = Annotated[Path | None, typer.Option("--workspace", "-w", help="Run folder: artefacts, ledger, report.")]
 
 
@@ -71,15 +73,15 @@ def run(
 
     if new or schema or blueprint or check:
         usual = (copies, line, depth, tokens) == (1, Line.both, 4, 1_000_000)
-        with _asked(device):
+        with stoppable(KEPT), _asked(device):
             raise typer.Exit(_described(blueprint, workspace, check=check, new=new, schema=schema, usual=usual))
     finished: list[lines.LineRun] = []
-    with _asked(device):
+    with stoppable(KEPT), _asked(device):
         if line != Line.tokens:
             finished.append(lines.run(workspace, copies=copies, say=say))
         if line != Line.decisions:
             finished.append(lines.tokens.run(workspace, depth=depth, tokens=tokens, say=say))
-    _told(line_report.write(*finished), finished)
+        _told(line_report.write(*finished), finished)
 
 
 def _described(word: str, workspace: Path | None, *, check: bool, new: bool, schema: bool, usual: bool) -> int:
@@ -102,20 +104,20 @@ def _described(word: str, workspace: Path | None, *, check: bool, new: bool, sch
 
 
 def _told(path: Path, finished: Sequence["lines.LineRun"]) -> None:
-    """Print the stations of a run and where its report is."""
+    """Print the stations of a run, its few numbers, where its report is, and what to do next."""
     from aifactory_lab import line_report
 
     page = console()
-    made = line_report.stations(*finished)
-    caption = line_report.caption(*finished)
-    table = Table(caption=caption, caption_justify="left", box=None, pad_edge=False, collapse_padding=True)
+    made = line_report.stations(*finished, narrow=page.width < WIDE)
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
     for name in made.columns:
         table.add_column(name, justify="left" if name == "station" else "right", no_wrap=True)
     for row in made.rows:
         table.add_row(*row)
     page.print(table)
-    page.print(f"\nReport: {path} (open it in any browser; it needs no network)", highlight=False, soft_wrap=True)
-    page.print("Lab:    make lab, then 00_start_here.ipynb", highlight=False)
+    say("")
+    for text in line_report.closing(finished, path):
+        say(text)
 
 
 @contextmanager
@@ -164,7 +166,10 @@ def datasets() -> None:
 @helpful
 def dash(
     board: Annotated[
-        str, typer.Argument(help="mission_control, gpus, throughput, training, fleet, factory_floor or design_studio.")
+        str,
+        typer.Argument(
+            help="mission_control, gpus, throughput, training, fleet, factory_floor, design_studio, catalog."
+        ),
     ] = "mission_control",
     port: Annotated[int, typer.Option(help="Where to listen.")] = PORT,
     host: Annotated[str, typer.Option(help="This machine only, unless you say otherwise.")] = HOST,

@@ -71,7 +71,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report: the groups of tiles come first, single tiles after them."""
+    """The whole report: the groups of tiles come first, single tiles after them, what both assume in a note below."""
 
     title: str
     subtitle: str
@@ -79,6 +79,7 @@ class Page:
     sections: Sequence[Section] = ()
     footer: str = ""
     groups: Sequence[Group] = ()
+    note: str = ""
     _environment: jinja2.Environment = field(
         default_factory=lambda: jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined), repr=False
     )

@@ -32,6 +32,21 @@ def floors(reports: Sequence[StationReport]) -> go.Figure:
     return figure.update_layout(margin_r=56)  # room for the text beside the longest bar
 
 
+def spending(reports: Sequence[StationReport]) -> go.Figure:
+    """Draw each station's time as a bar, its share of all beside it, its cost on hover: where time and money went."""
+    total = sum(report.seconds for report in reports) or 1.0
+    rows = list(reports)[::-1]
+    text = [f"{r.seconds / total:.0%} · {_seconds(r.seconds)}" for r in rows]
+    cost = [f"{r.station}: {r.cpu_seconds:.2f} CPU-seconds, ${r.dollars:.2g}" for r in rows]
+    figure = go.Figure()
+    names, values = [r.station for r in rows], [r.seconds for r in rows]
+    figure.add_bar(y=names, x=values, orientation="h", marker_color=COLOURS[0], text=text, cliponaxis=False)
+    figure.update_traces(textposition="outside", textfont_size=12, hovertext=cost, hoverinfo="text")
+    figure.update_xaxes(range=[0, 1.45 * max(values, default=1.0)])  # room for the text beside the longest bar
+    title = "Where time and money went"
+    return layout(figure, title, x="seconds", height=110 + 27 * len(rows))
+
+
 def stations(reports: Sequence[StationReport]) -> go.Figure:
     """Draw wall seconds and CPU-seconds per station: where the time went."""
     names = [r.station for r in reports]

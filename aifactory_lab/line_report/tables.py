@@ -1,30 +1,39 @@
 """The stations of runs as text, for the page and the terminal, and what their figures assume.
 
->>> rate(1234567.0)
-'1.23 M'
+>>> COLUMNS[:3]
+('station', 'made', 'seconds')
 """
 
 from collections.abc import Iterator, Sequence
 
 from aifactory_lab.line import LineRun
+from aifactory_lab.line_report.numbers import rate
 from aifactory_lab.measure import PRICE_VARIABLE, StationReport, dollars_per_core_hour
 from aifactory_lab.report import TextTable
 
 COLUMNS = ("station", "made", "seconds", "per second", "of floor", "CPU-s", "peak MiB", "joules", "J per 1,000", "cost")
+ENERGY = ("joules", "J per 1,000")
+WIDE = ("per second", "peak MiB", "J per 1,000")
 
 
-def stations(*runs: LineRun) -> TextTable:
-    """Return the stations of all runs as text; joules only where a counter can be read."""
+def stations(*runs: LineRun, narrow: bool = False) -> TextTable:
+    """Return the stations of all runs as text; joules only where a counter can be read.
+
+    Parameters
+    ----------
+    narrow
+        Leave out what a terminal of 80 columns has no room for.
+    """
     reports = list(_reports(runs))
     rows = [_row(report) for report in reports]
     known = any(report.joules is not None for report in reports)
-    dropped = [] if known else [COLUMNS.index("joules"), COLUMNS.index("J per 1,000")]
-    kept = [place for place in range(len(COLUMNS)) if place not in dropped]
+    dropped = {*(() if known else ENERGY), *(WIDE if narrow else ())}
+    kept = [place for place, name in enumerate(COLUMNS) if name not in dropped]
     return TextTable([COLUMNS[place] for place in kept], [[row[place] for place in kept] for row in rows])
 
 
 def caption(*runs: LineRun) -> str:
-    """Say what the figures of the station table assume."""
+    """Return what the figures of the station table assume."""
     reports = list(_reports(runs))
     energy = next((r.energy_note for r in reports if r.energy_note), "")
     price = f"cost: CPU-seconds at ${dollars_per_core_hour():g} per core-hour, an assumption ({PRICE_VARIABLE})"
@@ -35,14 +44,6 @@ def caption(*runs: LineRun) -> str:
     )
     reused = "* reused, with the figures of the run that made it" if any(r.reused for r in reports) else ""
     return "; ".join(part for part in (reused, floor, price, f"energy: {energy}" if energy else "") if part) + "."
-
-
-def rate(value: float) -> str:
-    """Return a number that a person can say."""
-    for size, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g} {name}"
-    return f"{value:.3g}"
 
 
 def _reports(runs: Sequence[LineRun]) -> Iterator[StationReport]:
