@@ -16,6 +16,7 @@ server cannot hide behind clients that wait (Schroeder et al., "Open versus clos
 """
 
 import asyncio
+import io
 import json
 import os
 import sys
@@ -207,7 +208,9 @@ def main() -> None:
     bodies = [sys.stdin.buffer.read(length) for length in values["lengths"]]
     clients = Clients(Plan(**values["plan"]), bodies)
     uvloop.run(clients.run())
-    np.save(sys.stdout.buffer, np.array(clients.lines, dtype=np.float64).reshape(-1, 3))
+    kept = io.BytesIO()  # numpy asks a file for its position, and a pipe has none
+    np.save(kept, np.array(clients.lines, dtype=np.float64).reshape(-1, 3))
+    sys.stdout.buffer.write(kept.getvalue())
 
 
 if __name__ == "__main__":

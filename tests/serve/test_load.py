@@ -35,6 +35,12 @@ def test_a_closed_loop_sends_exactly_what_it_was_told(server, frame):
     assert "4 connections" in str(report)
 
 
+def test_the_clients_need_no_unbuffered_python(server, frame, monkeypatch):
+    """Their results come through a pipe; most machines do not set what many containers do."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    assert load.test(server.url, frame, concurrency=2, requests=20, seconds=60).sent == 20
+
+
 def test_the_service_counted_the_same(server, frame):
     def counted() -> float:
         lines = httpx.get(server.url + "/metrics").text.splitlines()
