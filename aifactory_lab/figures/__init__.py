@@ -19,6 +19,7 @@ __all__ = [
     "fleet",
     "hall",
     "laws",
+    "links",
     "mirror",
     "operations",
     "plant",

@@ -96,13 +96,21 @@ class Links:
         return self._fastest(r"gpu\d+_to_gpu\d+")
 
     @property
+    def ring(self) -> float | None:
+        """Bytes per second between the two GPUs that are joined worst: no ring goes faster; None without two."""
+        return min(self._rates(r"gpu\d+_to_gpu\d+"), default=None)
+
+    @property
     def gpus(self) -> int:
         """GPUs whose links are here."""
         return len({match[1] for link in self.links if (match := re.match(r"gpu(\d+)_", link.name))})
 
     def _fastest(self, pattern: str) -> float | None:
+        return max(self._rates(pattern), default=None)
+
+    def _rates(self, pattern: str) -> list[float]:
         rates = (link.bytes_s for link in self.links if re.fullmatch(pattern, link.name))
-        return max((rate for rate in rates if rate is not None), default=None)
+        return [rate for rate in rates if rate is not None]
 
     def table(self) -> pl.DataFrame:
         """Return one row a link: ``name``, ``what``, ``gb_s`` with its slowest and fastest pass, what was published.

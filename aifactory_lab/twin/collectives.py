@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aifactory_lab.aside import write_text
 from aifactory_lab.errors import TwinError
+from aifactory_lab.links import Links
 from aifactory_lab.twin import hardware
 from aifactory_lab.twin.measurements import find
 from aifactory_lab.twin.parts import Gpu
@@ -69,11 +70,16 @@ class AlphaBeta:
         return np.asarray(self.alpha_seconds * (gpus > 1) + each, np.float64)
 
 
-def nvlink(gpu: Gpu | str, *, gpus: int) -> AlphaBeta:
+def nvlink(gpu: Gpu | str, *, gpus: int, links: Links | None = None) -> AlphaBeta:
     """Return NVLink between so many GPUs of a node.
 
     H100 and A100 are fitted. Others take H100's start-up time, and as much of their NVLink's rate as H100 reaches of
     its own: an assumption, and a bold one, for A100's rate would so come out half too high.
+
+    Parameters
+    ----------
+    links
+        Measured on such a node (`links.measure`): nothing goes faster than its worst pair.
 
     Raises
     ------
@@ -86,12 +92,12 @@ def nvlink(gpu: Gpu | str, *, gpus: int) -> AlphaBeta:
         raise TwinError(msg, mend='collectives.nvlink("h100-sxm", gpus=8)')
     _members(gpus)
     size = str(next((size for size in SIZES if size >= gpus), SIZES[-1]))
-    known = fitted()["nvlink"]
+    known, most = fitted()["nvlink"], (links.ring if links else None) or float("inf")
     if chip.name in known:
-        return AlphaBeta(known[chip.name][size]["alpha_seconds"], known[chip.name][size]["bytes_s"])
+        return AlphaBeta(known[chip.name][size]["alpha_seconds"], min(most, known[chip.name][size]["bytes_s"]))
     like = known["h100-sxm"][size]
     own = hardware.gpu("h100-sxm").nvlink_bytes_s_per_direction or 1.0
-    return AlphaBeta(like["alpha_seconds"], like["bytes_s"] * chip.nvlink_bytes_s_per_direction / own)
+    return AlphaBeta(like["alpha_seconds"], min(most, like["bytes_s"] * chip.nvlink_bytes_s_per_direction / own))
 
 
 def network(gpu: str = "h100-sxm") -> AlphaBeta:

@@ -19,8 +19,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from aifactory_lab.errors import TwinError
+from aifactory_lab.links import Links
 from aifactory_lab.twin import climate as climates
-from aifactory_lab.twin import cost
+from aifactory_lab.twin import cost, measured_links
 from aifactory_lab.twin.activity import settle
 from aifactory_lab.twin.climate import HOUR, Climate
 from aifactory_lab.twin.loads import Load, load
@@ -42,23 +43,30 @@ def evaluate(
     climate: Climate | None = None,
     assumed: Assumed | None = None,
     assume: Assumptions | None = None,
+    links: Links | None = None,
 ) -> Outcome:
-    """Reckon a design through.
+    """Return what a design does, draws and costs, reckoned through.
 
     Parameters
     ----------
+    plant, service
+        What is built, and what it serves with which objective.
     climate
         The air by hour; by default a steady day of 25 °C at half humidity.
     assumed
         Of the site: `site.Assumed`.
     assume
         Of money and carbon: `cost.per_mtoken`. Its `utilisation` is 1 unless given: the load lasts all day.
+    links
+        Measured on a machine with the plant's GPU (`links.measure`): its links then carry no more than that.
 
     Raises
     ------
     TwinError
         If the model does not fit, no GPU is left to serve, or a figure cannot be.
     """
+    if links is not None:
+        plant = replace(plant, catalogue=measured_links.catalogue(plant.gpu.name, links, plant.catalogue))
     air, used = climate or climates.steady(), assumed or Assumed()
     cut = replicas(plant, service)
     rate = None if service.requests_per_second is None else service.requests_per_second / cut.count
@@ -89,6 +97,8 @@ def what_if(
     ----------
     change, to
         The attribute, and its values: ``change="water_celsius", to=(20, 30, 40)``.
+    climate, assume
+        As for `evaluate`.
 
     Returns
     -------
@@ -96,6 +106,11 @@ def what_if(
         A row for the design as it is and for each value: the value, the KPIs, ``cooling_watts``, and its ``saving``
         against the design as it is, 0 to 1. Frontier's published savings by flow cannot be checked with it: the model's
         pumps take a share of the heat, and know no flow.
+
+    Raises
+    ------
+    TwinError
+        If neither the plant nor the service has the attribute, or it cannot have one of the values.
     """
     fields_of = {field.name for one in (plant, service) for field in fields(one) if field.init}
     if change not in fields_of:
@@ -117,6 +132,11 @@ def sensitivity(
     plant: Plant, service: Service, *, climate: Climate | None = None, assume: Assumptions | None = None
 ) -> pl.DataFrame:
     """Return what the price of a million tokens is when one assumption is cheap or dear and all others are usual.
+
+    Parameters
+    ----------
+    plant, service, climate, assume
+        As for `evaluate`.
 
     Returns
     -------

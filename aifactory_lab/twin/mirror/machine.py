@@ -17,7 +17,8 @@ from typing import Any
 
 from aifactory_lab import device, roofline
 from aifactory_lab.errors import require
-from aifactory_lab.twin import hardware, models, step_costs
+from aifactory_lab.links import Links
+from aifactory_lab.twin import hardware, measured_links, models, step_costs
 from aifactory_lab.twin.mirror.replica import Replica
 from aifactory_lab.twin.shape import Model
 from aifactory_lab.twin.step_costs import Chip, Parameters
@@ -51,35 +52,47 @@ class Machine:
     pcie_bytes_s_per_direction: float | None = None
 
 
-def this_machine() -> Chip:
+def this_machine(*, links: Links | None = None) -> Chip:
     """Return the data sheet of what would serve here: the catalogue's GPU, or this processor with one thread, measured.
 
     A GPU that the catalogue does not have is measured as far as a matrix product says.
+
+    Parameters
+    ----------
+    links
+        Measured here (`links.measure`): a GPU's links then carry no more than that, and the processor's memory is
+        theirs. By default a GPU has its data sheet's, and the memory is measured.
     """
     found = device.current(needs=())
     if found.kind == "gpu":
         wanted = found.gpus[0].name.lower()
         for name in hardware.names("gpu"):
             if name.split("-")[0] in wanted.replace(" ", ""):
-                return hardware.gpu(name)
-    return _processor()
+                gpu = hardware.gpu(name)
+                return gpu if links is None else measured_links.bounded(gpu, links)
+    return _processor(links)
 
 
-def _processor() -> Machine:
+def _processor(links: Links | None) -> Machine:
     import psutil
 
     require("torch", extra="lm")
     from aifactory_lab.lm import flops
 
-    folder = cache_folder() / "roofline"
-    folder.mkdir(parents=True, exist_ok=True)
+    copy = links.rate("memory_copy") if links else None
     peak = flops.measured_peak("float32")
     return Machine(
         name="this processor, one thread",
         memory_bytes=float(psutil.virtual_memory().total),
-        memory_bandwidth_bytes_s=roofline.measured(folder).memory,
+        memory_bandwidth_bytes_s=copy or _copy(),
         flops_dense=dict.fromkeys(("fp32", "fp16", "bf16"), peak),
     )
+
+
+def _copy() -> float:
+    folder = cache_folder() / "roofline"
+    folder.mkdir(parents=True, exist_ok=True)
+    return roofline.measured(folder).memory
 
 
 def unfitted(model: Model, chip: Chip | None = None, *, precision: str = "fp16", slots: int = SLOTS) -> Replica:
@@ -87,10 +100,14 @@ def unfitted(model: Model, chip: Chip | None = None, *, precision: str = "fp16",
 
     Parameters
     ----------
+    model
+        The shape of what it serves.
     chip
         By default `this_machine`.
     precision
         Format of the weights (`step_costs.WEIGHT_BYTES`).
+    slots
+        Sequences that the server decodes together at most.
     """
     ideal = Parameters(1.0, 1.0, 1.0)
     return Replica(step_costs.of(model, chip or this_machine(), precision=precision, parameters=ideal), 0.0, slots)
