@@ -126,7 +126,9 @@ def _writes(pid: int, left: Path) -> bool:
     """
     try:
         return bool(psutil.Process(pid).create_time() <= left.stat().st_mtime + CLOCKS)
-    except (psutil.Error, FileNotFoundError):
+    except FileNotFoundError:
+        return True  # renamed a moment ago: its writer may be at the next one, of the same name
+    except psutil.Error:
         return False
 
 

@@ -125,7 +125,7 @@ class Workspace:
         return artefact
 
     def ledger(self) -> list[dict[str, Any]]:
-        """Return every visit to every station, oldest first; a line torn by a kill is passed over."""
+        """Return every visit to every station, oldest first; a line torn by a kill, or not ours, is passed over."""
         path = self.root / LEDGER
         return list(_whole_lines(path)) if path.exists() else []
 
@@ -137,7 +137,7 @@ class Workspace:
             manifest = json.loads((folder / MANIFEST).read_text())
             if all(_same(folder / name, entry) for name, entry in manifest["files"].items()):
                 return StationReport.from_dict(manifest["report"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass  # unreadable counts as damaged, below
         aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns()}")
         folder.rename(aside)
@@ -256,10 +256,9 @@ def _same(path: Path, entry: Mapping[str, Any]) -> bool:
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     for line in path.read_text(errors="replace").splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            if isinstance(found := json.loads(line), dict):
+                yield found
 
 
 def _ends_line(stream: BinaryIO) -> bool:
