@@ -14,8 +14,6 @@ It parses, asks the catalogue, and prints; what serves is kept until Ctrl-C.
 """
 
 import json
-import signal
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +27,7 @@ from rich.text import Text
 from aifactory_lab.access import tokens
 from aifactory_lab.access.tokens import Token
 from aifactory_lab.catalog.entry import HOST, KINDS
-from aifactory_lab.terminal import console, helpful, say, table
+from aifactory_lab.terminal import console, helpful, say, table, until_stopped
 
 if TYPE_CHECKING:
     import polars as pl
@@ -89,7 +87,7 @@ def run(
         _tell(ran, as_json=as_json)
         if ran.service is not None:
             tokens.show(getattr(ran.service, "token", None) or Token())
-            _wait()
+            until_stopped()
 
 
 @app.command()
@@ -170,12 +168,3 @@ def _tell(ran: "Ran", *, as_json: bool) -> None:
 
 def _print(frame: "pl.DataFrame") -> None:
     console().print(table(frame.to_dicts(), frame.columns))
-
-
-def _wait() -> None:
-    """Wait for Ctrl-C, or for the end that a service manager asks for."""
-    asked = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: asked.set())
-    say("Ctrl-C stops it")
-    asked.wait()

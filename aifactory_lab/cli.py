@@ -21,10 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 from aifactory_lab import catalog_commands, fleet_commands, twin_commands
+from aifactory_lab.access import tokens as access
+from aifactory_lab.access.tokens import Token
 from aifactory_lab.dash import HOST, PORT
 from aifactory_lab.device import VARIABLE
 from aifactory_lab.errors import FactoryError
-from aifactory_lab.terminal import console, helpful, say, stoppable, table
+from aifactory_lab.terminal import console, helpful, say, stoppable, table, until_stopped
 
 if TYPE_CHECKING:
     from aifactory_lab import line as lines
@@ -100,6 +102,12 @@ def _described(word: str, workspace: Path | None, *, check: bool, new: bool, sch
     done = blueprints.run(blueprints.read(blueprints.find(word)), workspace, say=say)
     _told(done.report, done.lines)
     say(f"SLO:    {done.verdict}")
+    with blueprints.serving(done) as servers:
+        for server in servers:
+            say(f"Serves: {server.url}")
+            access.show(Token(server.token, made=bool(server.token) and access.VARIABLE not in os.environ))
+        if servers:
+            until_stopped()
     return 0 if done.met else 3
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -100,6 +101,17 @@ def stoppable(words: str) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def until_stopped() -> None:
+    """Wait for Ctrl-C, or for the end that a service manager asks for; then go on."""
+    asked = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: asked.set()) for number in numbers}
+    say("Ctrl-C stops it")
+    asked.wait()
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class _Stopped(BaseException):

@@ -14,7 +14,7 @@ from aifactory_lab.errors import FactoryError
 from aifactory_lab.line import tokens
 
 NAMES = [station.name for station in tokens.STATIONS]
-SMALL = {"depth": 1, "tokens": 40_000}
+SMALL = {"settings": tokens.Settings(depth=1, tokens=40_000, tune_steps=4, seconds=0.5)}
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,7 @@ def documents() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def finished(documents, tmp_path_factory) -> tokens.Run:
-    before, tokens.TUNE_STEPS, tokens.LOAD_SECONDS = (tokens.TUNE_STEPS, tokens.LOAD_SECONDS), 4, 0.5
-    yield tokens.run(tmp_path_factory.mktemp("run"), documents=documents, **SMALL, say=None)
-    tokens.TUNE_STEPS, tokens.LOAD_SECONDS = before
+    return tokens.run(tmp_path_factory.mktemp("run"), documents=documents, **SMALL, say=None)
 
 
 def test_every_station_made_something_and_says_what_it_cost(finished):
@@ -44,7 +42,7 @@ def test_what_stations_hand_on_fits_together(finished, documents):
     assert curated.documents.height + curated.dropped.height == documents.height
     assert finished.pretrained.checkpoint.tokenizer.sha256 == finished.tokenizer.sha256
     assert finished.tuned.adapter.base_sha256 == finished.pretrained.checkpoint.sha256
-    assert finished.served["concurrency"].to_list() == list(tokens.CONCURRENCIES)
+    assert finished.served["concurrency"].to_list() == list(finished.settings.users)
     assert finished.served["errors"].sum() == 0
     assert finished.served["tokens_per_second"].min() > 0
 

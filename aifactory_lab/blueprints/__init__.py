@@ -15,6 +15,7 @@ from aifactory_lab.doors import lazy
 
 if TYPE_CHECKING:
     from aifactory_lab.blueprints.editor_schema import schema
+    from aifactory_lab.blueprints.endpoints import serving
     from aifactory_lab.blueprints.models import Blueprint
     from aifactory_lab.blueprints.problems import BlueprintError, Problem
     from aifactory_lab.blueprints.reading import parse, read
@@ -34,6 +35,7 @@ _HOMES = {
     "read": "reading",
     "run": "running",
     "schema": "editor_schema",
+    "serving": "endpoints",
     "template": "shipped",
 }
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "read",
     "run",
     "schema",
+    "serving",
     "template",
 ]
 

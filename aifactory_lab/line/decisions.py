@@ -130,7 +130,7 @@ def run(
     say: Say | None = print,
     settings: Settings | None = None,
 ) -> Run:
-    """Take raw records through the stations.
+    """Take raw records through the stations; return what each made and cost.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def run(
     FactoryError
         If there is no such station, or a station refuses its inputs; finished stations are kept.
     """
-    say, settings = say or silence, settings or Settings(seconds=LOAD_SECONDS)
+    say, settings = say or silence, settings or Settings()
     stations = upto(STATIONS, until)
     material = Material(raw or datasets.load("flights", copies=copies), settings)
     key = material.raw.content_hash()

@@ -18,7 +18,7 @@ from aifactory_lab import lm, serve
 from aifactory_lab.etl import curation
 from aifactory_lab.line.objectives import Verdict
 from aifactory_lab.line.stations import Done, LineRun, Say, Station, silence, upto, visit
-from aifactory_lab.line.token_settings import CONCURRENCIES, LOAD_SECONDS, TUNE_STEPS, Settings, judged
+from aifactory_lab.line.token_settings import Settings, judged
 from aifactory_lab.line.turns import alone
 from aifactory_lab.measure import Meter, StationReport
 from aifactory_lab.workspace import Workspace, scratch
@@ -125,8 +125,7 @@ def run(
     FactoryError
         If there is no such station, or a station refuses its inputs; finished stations are kept.
     """
-    stations = upto(STATIONS, until)
-    settings = settings or Settings(tune_steps=TUNE_STEPS, users=CONCURRENCIES, seconds=LOAD_SECONDS)
+    stations, settings = upto(STATIONS, until), settings or Settings()
     settings = replace(settings, depth=depth or settings.depth, tokens=tokens or settings.tokens)
     material = _material(documents, pairs, settings, show=say is not None)
     key, decides = material.facts["sha256"], material.settings.decides

@@ -133,8 +133,8 @@ def _model(run: line.Run) -> Section:
     auc, threshold = result.scores["auc"], result.threshold
     words = [
         f"AUC {auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f}) on"
-        f" {result.bundle.lineage['rows']['test']:,} test flights."
-        f" A flight is called late from a probability of {threshold.value:.2f}: the cheapest threshold on validation"
+        f" {result.bundle.lineage['rows']['test']:,} test rows."
+        f" The answer is yes from a probability of {threshold.value:.2f}: the cheapest threshold on validation"
         f" rows, if a miss costs {result.costs.miss:g} times a false alarm."
     ]
     figures = [training.calibration(result.calibration()), training.cost_curve(result.curve(), threshold.value)]
