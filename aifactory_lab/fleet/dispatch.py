@@ -11,6 +11,7 @@ It sends to one engine (`fleet.engines`) through submitit and keeps an order bes
 [1, 2]
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from aifactory_lab.fleet.jobs import Job
 from aifactory_lab.fleet.orders import Order
 
 Since = str | datetime | timedelta
+ID = re.compile(r"[A-Za-z0-9][\w+.\[\]-]{0,63}")  # no path leads through it out of the folder of the jobs
 
 
 class Fleet:
@@ -114,8 +116,8 @@ class Fleet:
             If this fleet never sent it.
         """
         job_id = str(job_id)
-        if not order_file(self.engine.folder, job_id).exists():
-            msg = f"there is no job {job_id!r} in {self.engine.folder}"
+        if not ID.fullmatch(job_id) or not order_file(self.engine.folder, job_id).exists():
+            msg = f"there is no job {job_id[:100]!r} in {self.engine.folder}"
             raise FleetError(msg, mend="fleet.jobs()  # their ids")
         return Job(self.engine, self.engine.attach(job_id))
 

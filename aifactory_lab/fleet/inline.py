@@ -19,7 +19,7 @@ import polars as pl
 
 from aifactory_lab.errors import FleetError, require
 from aifactory_lab.fleet import frames
-from aifactory_lab.fleet.folders import made, order_file, root
+from aifactory_lab.fleet.folders import made, order_file, root, trusted
 from aifactory_lab.fleet.frames import State
 from aifactory_lab.fleet.orders import Order
 
@@ -62,7 +62,7 @@ class Inline:
         paths = _Ran(self.folder, job_id).paths
         if not paths.result_pickle.exists():
             return "CANCELLED"  # its process died while it ran
-        outcome, _ = require("submitit.core.utils", extra="fleet").pickle_load(paths.result_pickle)
+        outcome, _ = require("submitit.core.utils", extra="fleet").pickle_load(trusted(paths.result_pickle))
         return "COMPLETED" if outcome == "success" else "FAILED"
 
     def cancel(self, job_id: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal, overload
 from aifactory_lab.errors import FleetError, require
 from aifactory_lab.fleet.calls import attempts
 from aifactory_lab.fleet.engines import Engine
-from aifactory_lab.fleet.folders import order_file
+from aifactory_lab.fleet.folders import order_file, trusted
 from aifactory_lab.fleet.frames import ENDED, State
 from aifactory_lab.fleet.orders import Order
 
@@ -148,7 +148,7 @@ class Job:
         path = Path(self.files.result_pickle)
         if not path.exists():
             return None
-        loaded: tuple[str, Any] = require("submitit.core.utils", extra="fleet").pickle_load(path)
+        loaded: tuple[str, Any] = require("submitit.core.utils", extra="fleet").pickle_load(trusted(path))
         return loaded
 
     def _failure(self, state: State, outcome: tuple[str, Any] | None) -> str:

@@ -11,6 +11,7 @@ replaces the old one; a folder that is damaged never does.
 True
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from aifactory_lab.serve.schemas import RowSchema
 from aifactory_lab.train.bundle import MANIFEST, Bundle
 from aifactory_lab.workspace import file_hash
 
+LONGEST = 4_096  # bytes of a path (Linux's PATH_MAX)
 Source: TypeAlias = Path | str | Callable[[], Path | str]
 
 
@@ -84,10 +86,11 @@ def find(source: Source) -> Path:
         If the source names nothing.
     """
     place = Path(source() if callable(source) else source)
-    if not place.is_file():
+    if not os.path.isfile(place):  # noqa: PTH113 - pathlib raises for a name that is too long
         return place
-    words = place.read_text().strip()
-    if not words or "\n" in words:
+    with place.open("rb") as stream:
+        words = stream.read(LONGEST + 1).decode(errors="replace").strip()
+    if not words.isprintable() or not 0 < len(words) <= LONGEST:
         msg = f"{place} should hold the path of a model folder, found {words[:60]!r}"
         raise ModelError(msg, mend=f"echo path/to/model > {place}")
     return place.parent / words
