@@ -55,6 +55,8 @@ def defects(raw: RawMaterial, contract: Contract, *, deep: bool = False) -> list
 
     Parameters
     ----------
+    raw, contract
+        The material, and what it must be like.
     deep
         Read also the values that the footers make likely to be right: times between a first and a last that are
         written as agreed.

@@ -200,7 +200,7 @@ def _columns(runs: pl.DataFrame) -> tuple[Numbers, Numbers, Numbers]:
 
 
 def lack(runs: pl.DataFrame) -> str:
-    """Say what runs lack to determine five constants; empty if nothing."""
+    """Return what runs lack to determine five constants; empty if nothing."""
     sizes, budgets = runs["parameters"].n_unique(), runs["tokens"].n_unique()
     few = runs.height <= len(NAMES) or min(sizes, budgets) < 3
     return f"{runs.height} runs of {sizes} sizes and {budgets} budgets" if few else ""

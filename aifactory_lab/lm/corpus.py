@@ -90,7 +90,13 @@ def standard_library(kinds: Sequence[str] = ("code", "prose"), *, tests: bool = 
 
 
 def survey(kinds: Sequence[str] = ("code", "prose"), *, tests: bool = False) -> Survey:
-    """Read the standard library and say what was read, from where, and what was left out; see `standard_library`."""
+    """Read the standard library and say what was read, from where, and what was left out; see `standard_library`.
+
+    Raises
+    ------
+    DataError
+        If there is no such kind.
+    """
     unknown = sorted(set(kinds) - set(KINDS))
     if unknown or not kinds:
         msg = f"no kinds {unknown or list(kinds)} in the standard library; there are: {', '.join(KINDS)}"

@@ -199,7 +199,7 @@ def turns(shape: Shape, *, theta: float = ROPE_THETA) -> tuple[Tensor, Tensor]:
 
 
 def rotate(x: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn pairs of values (i, i + half) of each head by the angle of their position, as Hugging Face does."""
+    """Return pairs of values (i, i + half) of each head turned by their position's angle, as Hugging Face does."""
     cosine, sine = (part.to(x.dtype) for part in turn)
     first, second = x.chunk(2, dim=-1)
     return x * cosine + torch.cat((-second, first), dim=-1) * sine

@@ -71,6 +71,8 @@ def start(
         The most threads one prediction may use; by default all cores but one, which the network needs.
     watch
         Seconds between two looks at the source for a new champion; 0 reloads on ``POST /reload`` only.
+    limits
+        How much a client may ask for, and how long he may take; by default `connections.Limits()`.
     where
         ``"process"`` (a process of its own: nothing in this one slows it) or ``"thread"``.
 

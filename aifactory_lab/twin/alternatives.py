@@ -32,7 +32,7 @@ def front(outcome: Outcome, **axes: Iterable[Any]) -> pl.DataFrame:
 
     Parameters
     ----------
-    axes
+    **axes
         Values to sweep over in place of the usual ones; see `sweep.GRID`.
 
     Returns

@@ -128,6 +128,8 @@ def of(
 
     Parameters
     ----------
+    model, gpu
+        What is served, and on which chip.
     tp
         GPUs of a group, one number or several.
     precision
@@ -135,6 +137,8 @@ def of(
         last two are widened before they are multiplied). In a mixture of experts, four bits are the experts' only.
     engine
         ``"vllm"``, ``"sglang"`` or ``"trtllm"``.
+    parameters
+        How much of the data sheet is reached.
     kv_value_bytes
         Bytes of a key's or a value's number; by default 2, and 1 where TensorRT-LLM has weights of 8 bits or fewer.
     clock

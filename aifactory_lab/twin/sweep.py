@@ -103,6 +103,8 @@ def pareto(
 
     Parameters
     ----------
+    frame
+        Of `sweep`.
     latency, value
         What should be small, and large.
     by

@@ -27,10 +27,12 @@ FOOTER = "Reckoned, not measured. A band is where eight of ten held-out measurem
 
 
 def page(outcome: Outcome, day: "Day | None" = None, *, front: pl.DataFrame | None = None) -> Page:
-    """Lay out the report of a design.
+    """Return the report of a design, laid out.
 
     Parameters
     ----------
+    outcome
+        Of `twin.design.evaluate`.
     day
         That the design went through.
     front
@@ -51,7 +53,7 @@ def page(outcome: Outcome, day: "Day | None" = None, *, front: pl.DataFrame | No
 
 
 def write(path: Path, outcome: Outcome, day: "Day | None" = None, *, front: pl.DataFrame | None = None) -> Path:
-    """Write the report; return its path."""
+    """Write the report of an outcome to `path`; `day` and `front` as for `page`. Return the path."""
     return page(outcome, day, front=front).write(path)
 
 

@@ -47,7 +47,7 @@ class DesignStudio(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     Parameters
     ----------
-    given
+    **given
         Fields of the form by name, to begin with: ``gpus=512, chassis="dgx-b200"``, ….
 
     Attributes

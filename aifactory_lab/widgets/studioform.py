@@ -41,7 +41,7 @@ class DesignForm(ipw.Box):  # type: ignore[misc]  # ipywidgets has no types
 
     Parameters
     ----------
-    given
+    **given
         Values of some of them by name, to begin with.
 
     Attributes

@@ -115,7 +115,7 @@ def up(
 
 
 def status(folder: Path | str | None = None) -> Plant:
-    """Look at the private Slurm of a folder; changes nothing."""
+    """Return the private Slurm of a folder as it is; changes nothing."""
     places = Places(folder)
     kept = places.load()
     if not kept:
@@ -131,7 +131,7 @@ def status(folder: Path | str | None = None) -> Plant:
 
 
 def down(folder: Path | str | None = None) -> Plant:
-    """Stop every process of a private Slurm; what waits or runs goes on at the next `up`.
+    """Stop every process of a private Slurm and return it; what waits or runs goes on at the next `up`.
 
     Raises
     ------

@@ -62,7 +62,7 @@ def tokens(
     price_per_hour: float | None = None,
     key_variable: str = KEY_VARIABLE,
 ) -> TokenReport:
-    """Put load on a server of language models and report what it gave.
+    """Put load on a server of language models and return what it gave.
 
     Parameters
     ----------

@@ -142,7 +142,7 @@ def test(
     path: str = "/predict",
     key_variable: str = KEY_VARIABLE,
 ) -> LoadReport:
-    """Put load on a service and report what it gave.
+    """Put load on a service and return what it gave.
 
     Parameters
     ----------
@@ -161,6 +161,8 @@ def test(
         The latency that goodput allows.
     rows_per_request, body
         How many rows a request carries, as JSON, as an Arrow stream, or as raw float32.
+    path
+        What is asked: ``"/predict"`` unless the service has others.
     key_variable
         The environment variable that holds the service's token, if it wants one.
 
@@ -197,7 +199,7 @@ test.__test__ = False  # type: ignore[attr-defined]
 def sweep(
     url: str, rows: Any, concurrencies: Sequence[int] = (1, 2, 4, 8, 16, 32, 64), **options: Any
 ) -> list[LoadReport]:
-    """Test at several concurrencies, the same options for each; draw it with `figures.serving.latency`."""
+    """Return a `test` of `url` with `rows` at each of `concurrencies`; `figures.serving.latency` draws them."""
     return [test(url, rows, concurrency=concurrency, **options) for concurrency in concurrencies]
 
 
@@ -215,7 +217,7 @@ def frame(reports: Sequence[LoadReport]) -> "pl.DataFrame":
 
 
 def make_bodies(rows: Any, size: int, body: Body = "json") -> Iterator[bytes]:
-    """Yield request bodies of `size` rows each.
+    """Yield request bodies of `size` rows each, in the format that `body` names.
 
     Examples
     --------

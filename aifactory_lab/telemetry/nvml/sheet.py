@@ -131,7 +131,8 @@ class Sheet:
         snapshot.states[:, columns] = STATES[self.codes[:, METRIC_PLACES]]
 
     @property
-    def without_memory(self) -> NDArray[np.bool_]:  # noqa: D102 - an attribute of the class
+    def without_memory(self) -> NDArray[np.bool_]:
+        """Shape (devices,): whether the driver says that it has no memory of its own."""
         place = PLACE["memory"]
         known = self._functions[place] is not None
         return np.asarray((self.codes[:, place] == UNSUPPORTED) & known)

@@ -87,7 +87,7 @@ class Exporter:
 
 
 def export(port: int = PORT, host: str = "127.0.0.1", samplers: Sequence[Sampler] | None = None) -> Exporter:
-    """Serve what the samplers of this process read, until closed.
+    """Serve what the samplers of this process read, until what is returned is closed.
 
     Run again on the same port, as a cell is, it replaces the one before.
 

@@ -54,6 +54,8 @@ def read(product: Product, samples: Told, growth: Growth, *, slo: float, least: 
 
     Parameters
     ----------
+    product, samples
+        Whose names they are, and what was scraped.
     growth
         Its counters, this scrape's already added.
     slo

@@ -122,7 +122,7 @@ def compare(
     station: str = "",
     kind: str = "",
 ) -> Comparison:
-    """Put two recordings on one time axis.
+    """Return two recordings on one time axis.
 
     Parameters
     ----------

@@ -171,7 +171,7 @@ class Recorder:
 def record(
     sampler: Sampler, path: Path | str, *, every: float = 5.0, bands: Bands | None = None, overwrite: bool = False
 ) -> Recorder:
-    """Record what a sampler reads, until the recorder is closed or the interpreter ends.
+    """Start to record what a sampler reads, until the recorder is closed or the interpreter ends.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def search(
     order: Mapping[str, Any] | None = None,
     **params: Any,
 ) -> SearchResult:
-    """Search for the parameters with the best AUC on the validation rows, and train the winner.
+    """Find the parameters with the best AUC on the validation rows, and train the winner.
 
     Parameters
     ----------

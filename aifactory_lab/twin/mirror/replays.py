@@ -53,10 +53,12 @@ class Replay:
 
 
 def replay(mirror: Mirror, arrivals: Arrivals | Trace, *, isl: int | None = None, osl: int | None = None) -> Replay:
-    """Simulate arrivals on the fitted machine, with bands from the machines that it might also be.
+    """Return arrivals simulated on the fitted machine, with bands from the machines that it might also be.
 
     Parameters
     ----------
+    mirror
+        A machine with its twin, of `fit`.
     arrivals
         `serve.load.arrivals.poisson(…)` and its like, or a trace of the twin's.
     isl, osl

@@ -43,7 +43,7 @@ def sweep(
     slots: int = SLOTS,
     say: Say | None = None,
 ) -> Observations:
-    """Put steady loads on a running server, every length at every concurrency, and return what was seen.
+    """Return what was seen of a running server under steady loads: every length at every concurrency.
 
     Parameters
     ----------

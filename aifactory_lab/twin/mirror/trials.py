@@ -120,6 +120,8 @@ def trial(
 
     Parameters
     ----------
+    model, say, **sweep
+        As for `of_this_machine`.
     unseen
         Their ``concurrency``, ``isl`` and ``osl``.
     arriving

@@ -61,7 +61,7 @@ def operate(
     threads: int | None = None,
     places: Places | None = None,
 ) -> Day:
-    """Operate a plant.
+    """Return a day of a plant in operation.
 
     Parameters
     ----------
