@@ -89,6 +89,17 @@ class Entry:
         """Whether it can run here now."""
         return self.state.ready
 
+    def holds(self, query: str) -> bool:
+        """Tell whether every word of a query is found in kind, name, title, needs, licence or source.
+
+        Examples
+        --------
+        >>> Entry("datasets", "flights", "Flights of 2013").holds("2013 FLIGHTS")
+        True
+        """
+        text = " ".join((self.kind, self.name, self.title, self.needs, self.licence, self.source)).lower()
+        return all(word in text for word in query.lower().split())
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, for JSON."""
         told = {name: getattr(self, name) for name in ("kind", "name", "title", "needs", "command", "python")}

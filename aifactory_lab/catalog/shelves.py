@@ -71,8 +71,7 @@ def entries(kind: str | None = None, query: str = "", *, workspace: Path | str |
     root = Path(workspace) if workspace is not None else default_root()
     chosen = SHELVES if kind is None else (_kind(kind),)
     found = chain.from_iterable(SHELVES[name].entries(root) for name in chosen)
-    words = query.lower().split()
-    return tuple(entry for entry in found if all(word in _text(entry) for word in words))
+    return tuple(entry for entry in found if entry.holds(query))
 
 
 def find(name: str, *, workspace: Path | str | None = None) -> Entry:
@@ -142,11 +141,6 @@ def _kind(name: str) -> str:
         msg = f"the catalogue has no {name!r}; it has: {', '.join(KINDS)}"
         raise FactoryError(msg, mend=f"aifactory catalog {next(iter(get_close_matches(name, KINDS, 1)), 'datasets')}")
     return name
-
-
-def _text(entry: Entry) -> str:
-    told = (entry.kind, entry.name, entry.title, entry.needs, entry.licence, entry.source)
-    return " ".join(told).lower()
 
 
 def _unknown(name: str, there: Iterable[Entry]) -> FactoryError:
