@@ -12,8 +12,8 @@ NOTEBOOKS = sorted(dash.folder().glob("*.ipynb"))
 
 
 def test_every_board_has_its_page():
-    boards = ["design_studio", "factory_floor", "fleet", "gpus", "mission_control", "throughput", "training"]
-    assert dash.boards() == boards
+    studios = ["catalog", "design_studio", "factory_floor"]
+    assert dash.boards() == [*studios, "fleet", "gpus", "mission_control", "throughput", "training"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -35,7 +35,7 @@ def test_the_command_line_binds_loopback_and_culls_silent_kernels():
 
 
 def test_an_unknown_board_is_named_with_those_there_are():
-    with pytest.raises(FactoryError, match="no board 'paint'; there are: design_studio, factory_floor, fleet, gpus"):
+    with pytest.raises(FactoryError, match="no board 'paint'; there are: catalog, design_studio, factory_floor"):
         dash.command("paint")
     result = CliRunner().invoke(app, ["dash", "paint"])
     assert result.exit_code == 2

@@ -5,7 +5,7 @@ imports this room; it computes nothing that a figure or a test could want.
 
 >>> from aifactory_lab import widgets
 >>> widgets.__all__[:5]
-['Board', 'BudgetBoard', 'DesignStudio', 'FactoryFloor', 'FleetBoard']
+['Board', 'BudgetBoard', 'CatalogBrowser', 'DesignStudio', 'FactoryFloor']
 """
 
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from aifactory_lab.doors import lazy
 if TYPE_CHECKING:
     from aifactory_lab.widgets.board import Board
     from aifactory_lab.widgets.budget import BudgetBoard
+    from aifactory_lab.widgets.catalog import CatalogBrowser
     from aifactory_lab.widgets.fleet import FleetBoard
     from aifactory_lab.widgets.fleetforms import FleetForms
     from aifactory_lab.widgets.floor import FactoryFloor
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Board": "board",
     "BudgetBoard": "budget",
+    "CatalogBrowser": "catalog",
     "DesignStudio": "studio",
     "FactoryFloor": "floor",
     "FleetBoard": "fleet",
@@ -41,6 +43,7 @@ _HOMES = {
 __all__ = [
     "Board",
     "BudgetBoard",
+    "CatalogBrowser",
     "DesignStudio",
     "FactoryFloor",
     "FleetBoard",
