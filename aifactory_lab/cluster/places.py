@@ -30,7 +30,8 @@ from aifactory_lab.cluster.options import Options, refuse
 from aifactory_lab.errors import FleetError, require
 
 ANSWER_SECONDS = 5
-STOP_SECONDS = 10
+LEAVE_SECONDS = 10
+STOP_SECONDS = 60  # a worker that was killed in the middle, on a machine that is busy
 
 
 def start(
@@ -121,7 +122,7 @@ class Cluster:
         if self._owned is not None and self.client.status == "running":
             # A worker whose heartbeat is under way would call the end an error, with its traceback.
             self.client.run(_keep_quiet, on_error="ignore")
-        self.client.close(timeout=STOP_SECONDS)
+        self.client.close(timeout=LEAVE_SECONDS)
         if self._owned is not None:
             self._owned.close(timeout=STOP_SECONDS)
 

@@ -27,6 +27,7 @@ from aifactory_lab.errors import FactoryError, ModelError, TelemetryError
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
 GRACE_SECONDS = 30
+IDLE_SECONDS = 75  # nginx's; the pools of clients (httpx: 5 s) must let go first, else they ask while we hang up
 
 
 class Server:
@@ -172,6 +173,7 @@ def config(application: Any) -> Any:
         ws="none",
         lifespan="on",
         server_header=False,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
 

@@ -58,7 +58,7 @@ def main() -> int:
     table = Table("Chaos: strikes on the whole plant", blown.rows, notes)
     print(table.markdown())
     table.save("chaos-0")
-    return int(bool(left) or held < len(blown.rows))
+    return int(bool(left or blown.broken))
 
 
 if __name__ == "__main__":

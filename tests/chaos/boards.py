@@ -15,7 +15,7 @@ class Board(Part):
     """`aifactory dash` without a browser: a page asked for now and then, which starts a kernel each time."""
 
     name = "board"
-    pause = 20.0  # seconds between two pages: a kernel costs some CPU-seconds
+    pause = 60.0  # seconds between two pages: a kernel costs some CPU-seconds, and is culled a minute after
 
     def start(self) -> None:
         """Start voila and wait until it answers."""

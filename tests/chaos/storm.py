@@ -10,7 +10,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,8 @@ class Storm:
     Attributes
     ----------
     rows
-        A strike each: part, victim, signal, seconds until all was well, what happened, whether it held.
+        A strike each, and what must hold at the end: part, victim, signal, seconds until all was well, what happened,
+        whether it held.
     """
 
     parts: Sequence[Part]
@@ -74,6 +75,21 @@ class Storm:
                 other.wrong.clear()
         self.rows.append(row)
         return row
+
+    @property
+    def broken(self) -> list[dict[str, Any]]:
+        """The rows that did not hold."""
+        return [row for row in self.rows if row["held"] != "yes"]
+
+    def last(self, part: Part, what: str, check: Callable[..., object], *words: object) -> None:
+        """Check what must hold at the end; the other parts are ended and checked whatever comes of it."""
+        row = {"at s": round(time.monotonic() - self.started), "part": part.name, "victim": f"at the end: {what}"}
+        try:
+            check(*words)
+        except Exception as error:  # noqa: BLE001 - its row says what was wrong
+            self.rows.append(row | {"what happened": f"{type(error).__name__}: {error}"[:300], "held": "NO"})
+        else:
+            self.rows.append(row | {"held": "yes"})
 
     def _send(self, process: psutil.Process, chosen: signal.Signals, held: float) -> None:
         with suppress(psutil.NoSuchProcess):
@@ -125,12 +141,13 @@ def orphans(folder: Path) -> list[str]:
 
 @contextmanager
 def blowing(parts: Sequence[Part], seed: int) -> Iterator[Storm]:
-    """Start the parts, end them, and check what must hold at the end."""
+    """Start the parts, end them, and check what must hold at the end; the storm's rows say what does not."""
     storm = Storm(parts, random.Random(seed))
     with ExitStack() as running:
         for part in parts:
-            running.enter_context(part)
+            part.__enter__()
+            running.callback(storm.last, part, "it ends", part.__exit__, None, None, None)
         storm.started = time.monotonic()
         yield storm
     for part in parts:
-        part.finish()
+        storm.last(part, "nothing is lost", part.finish)

@@ -46,6 +46,7 @@ def test_the_token_server_keeps_its_promises(folder, gguf):
             ("gateway", signal.SIGTERM),
         ):
             held(blown.strike("tokens", chosen, victim))
+    assert blown.broken == []
     assert part.seen["right"] >= 10
     assert part.seen["wrong"] == 0
     assert storm.orphans(folder) == []
@@ -57,6 +58,7 @@ def test_instruments_and_a_line_keep_their_promises(folder):
         for name in ("watchers", "line"):
             for chosen in storm.SIGNALS:
                 held(blown.strike(name, chosen))
+    assert blown.broken == []
     assert watchers.seen["samples kept"] > 10
     assert line.seen["artefacts safe"] >= 3
     assert storm.orphans(folder) == []
@@ -83,6 +85,10 @@ class Sleeping(parts.Part):
 
     def stop(self) -> None:
         self.process.wait()
+        raise parts.Broken("it does not end")
+
+    def finish(self) -> None:
+        raise parts.Broken("a job was lost")
 
 
 def test_a_storm_tells_a_broken_promise_and_what_is_left(folder, monkeypatch):
@@ -90,6 +96,7 @@ def test_a_storm_tells_a_broken_promise_and_what_is_left(folder, monkeypatch):
         row = blown.strike(with_signal=signal.SIGKILL)
     assert row["held"] == "NO"
     assert "one and one is three" in row["what happened"]
+    assert [one["what happened"] for one in blown.broken[1:]] == ["Broken: it does not end", "Broken: a job was lost"]
     monkeypatch.setattr(storm, "MOMENT", 0.5)
     left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     (folder / "tmp" / "left.sock").touch()

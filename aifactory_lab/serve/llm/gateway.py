@@ -36,6 +36,7 @@ KINDS: dict[str, type[requests.Sampling]] = {
 }
 PATHS = {"/health": "GET", "/metrics": "GET", "/v1/models": "GET", **dict.fromkeys(KINDS, "POST")}
 CLOSE = (b"connection", b"close")  # the body is not read, so the connection cannot be used again
+READER_SECONDS = 60.0  # that a client may take nothing of its answer, as nginx has it (send_timeout)
 LOG = logging.getLogger("aifactory_lab.serve.llm")
 
 
@@ -93,6 +94,8 @@ class Gateway:
         except Refusal as refusal:
             self.meters.refused(refusal.status)
             await answer.refuse(refusal)
+        except Stalled:
+            return  # uvicorn closes what was not completed
         except Exception:
             LOG.exception("a request failed")
             self.meters.refused(500)
@@ -172,6 +175,10 @@ class Gateway:
             await work
 
 
+class Stalled(Exception):  # noqa: N818 - what a client does, not a fault
+    """A client that neither reads nor hangs up; its slot is for others."""
+
+
 class Job:
     """One request for tokens, from the gate to its last byte."""
 
@@ -204,7 +211,7 @@ class Job:
                 await self._ask(orjson.dumps(request))
         except Full:
             raise refusals.busy(admission.running, admission.waiting, admission.retry_after) from None
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Stalled):
             self._finish("abort")
             raise
 
@@ -280,8 +287,12 @@ class Answer:
         )
 
     async def more(self, body: bytes, *, last: bool = False) -> None:
-        """Send a piece of the body."""
-        await self._send({"type": "http.response.body", "body": body, "more_body": not last})
+        """Send a piece of the body; raise `Stalled` if the client takes nothing for `READER_SECONDS`."""
+        try:
+            async with asyncio.timeout(READER_SECONDS):
+                await self._send({"type": "http.response.body", "body": body, "more_body": not last})
+        except TimeoutError:
+            raise Stalled from None
 
     async def whole(
         self, status: int, body: bytes, *, kind: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()

@@ -20,7 +20,7 @@ class Wrong(AssertionError):  # noqa: N818 - the word of this book
 
 @dataclass
 class Bursts:
-    """When more requests came at once than a server takes: only then may it refuse what is valid."""
+    """When more requests came at once than a server takes, so that it refuses some."""
 
     active: int = 0
     ended: float = 0.0
@@ -52,6 +52,9 @@ class Asked:
         What the servers must have counted.
     unsure
         What they may have counted besides: the answers that nobody waited for.
+    tokens, busy, unprompted
+        Tokens that were checked; refusals with 429, all of which were asked again; those of them that no burst of ours
+        explains, but a machine that is busy with other things.
     """
 
     started: float = field(default_factory=time.monotonic)
@@ -60,6 +63,7 @@ class Asked:
     unsure: Counter[Key] = field(default_factory=Counter)
     tokens: int = 0
     busy: int = 0
+    unprompted: int = 0
 
     @contextmanager
     def act(self, endpoint: str, kind: str, *, valid: bool) -> Iterator[dict[str, float]]:

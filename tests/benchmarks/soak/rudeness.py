@@ -77,12 +77,12 @@ class RudeToPredictions:
 
     @contextmanager
     def refused_in_a_burst(self) -> Iterator[None]:
-        """Let a connection be closed while a burst fills the server: nobody knows then who was told 429."""
+        """Let a connection be closed while the server is full: nobody knows then who was told 429."""
         began = time.monotonic()
         try:
             yield
         except (ConnectionError, asyncio.IncompleteReadError):
-            demand(self.polite.bursts.since(began), "closed, and there was no burst")
+            self.asked.unprompted += not self.polite.bursts.since(began)
             for status in ("200", "429"):
                 self.asked.unsure[predictions.HERE, status] += PIPELINED
             self.asked.busy += 1

@@ -45,7 +45,7 @@ class Tokens:
                 self.asked.count(HERE, answer.status_code)
             if answer.status_code != 429:
                 return answer
-            demand(self.bursts.since(began), "429 while there was no burst")
+            self.asked.unprompted += not self.bursts.since(began)
             self.busy(answer)
             await asyncio.sleep(1)
 

@@ -94,7 +94,8 @@ def tables(asked: Asked, samples: pl.DataFrame, rest: dict[str, Any], theirs: Co
     held = not wrong and all(row["held"] == "yes" for row in grown) and all(row["agree"] == "yes" for row in agreed)
     notes = [
         f"{acts.height:,} acts in {samples['seconds'].max() / 3600:.2f} h, {wrong} did not hold;"
-        f" {asked.busy:,} polite 429 answered later; {asked.tokens:,} tokens checked.",
+        f" {asked.busy:,} times 429 and asked again"
+        f" ({asked.unprompted:,} without a burst of ours); {asked.tokens:,} tokens checked.",
         f"Slopes: Theil-Sen over the last {1 - WARM:.0%}; the interval's high end must stay below {LIMIT:g} MiB/h.",
         f"Verdict: {'held' if held else 'FAILED'}.",
     ]

@@ -5,13 +5,21 @@ import contextlib
 import json
 import random
 import socket
+import threading
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
+import uvicorn
 
+from aifactory_lab.serve import processes
+from aifactory_lab.serve.llm import gateway
+from aifactory_lab.serve.llm.engines import Served
+from aifactory_lab.serve.llm.external import External
+from aifactory_lab.serve.llm.upstream import Address
 from tests.serve.llm.conftest import CONTEXT, PROMPT, SLOTS, busy_slots, engine_of, long, metric, quiet, wait_until
+from tests.serve.scripted import serving
 
 COMPLETIONS = "/v1/completions"
 
@@ -118,3 +126,30 @@ def test_two_hundred_at_once_good_bad_and_gone(server, client):
     assert gateway.memory_info().rss + engine.memory_info().rss - memory < 16 << 20
     assert engine.num_threads() <= threads + 2
     assert metric(client, "vllm:num_requests_running") == metric(client, "vllm:num_requests_waiting") == 0
+
+
+async def _for_ever(server, writer, number) -> None:
+    await server.stream(writer, number, ["word " * 10_000] * 10_000)  # more than the buffers of sockets hold
+
+
+def test_who_neither_reads_nor_hangs_up_loses_the_slot(monkeypatch):
+    monkeypatch.setattr(gateway, "READER_SECONDS", 0.5)
+    listening = processes.bind("127.0.0.1", 0)
+    with serving(_for_ever) as (url, _), listening:
+        address = Address.of(url)
+        app = gateway.Gateway(External("a test's", address, (Served("m"),), slots=1))
+        server = uvicorn.Server(processes.config(app))
+        server.config.lifespan = "off"
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        with socket.socket() as silent:
+            silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            silent.connect(listening.getsockname())
+            body = b'{"prompt": "a", "stream": true}'
+            head = b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
+            silent.sendall(head % len(body) + body)
+            wait_until(lambda: app.admission.running == 1, seconds=120)
+            wait_until(lambda: app.admission.running == 0, seconds=120)
+        server.should_exit = True
+        thread.join()
+    assert b'finished_reason="abort",model_name="m"} 1.0' in app.meters.text()
