@@ -110,7 +110,11 @@ def test_metrics_are_served_to_this_machine_and_with_a_token_to_others(quick, mo
         quick("endpoints/metrics", host="0.0.0.0")
 
 
-@pytest.mark.parametrize("address", addresses("dashboards"))
+# A voila costs four CPU-seconds to start: these three are looked at by nobody else. The other boards are served by the
+# same command in tests/widgets, where a browser looks at them.
+@pytest.mark.parametrize(
+    "address", [f"dashboards/{name}" for name in ("factory_floor", "mission_control", "throughput")]
+)
 def test_a_dashboard_is_served_and_leaves_no_process(quick, address):
     ran = quick(address)
     assert httpx.get(f"{ran.service.url}voila/static/favicon.ico").is_success

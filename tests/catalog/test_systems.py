@@ -79,7 +79,7 @@ def test_seven_times_pcie_is_what_the_sources_give(capsys):
         (r"bluefield|\bdpu\b", "twin/*.py"),
         (r"spectrum", "twin/*.py"),
         (r"\bnvls\b|\bsharp\b", "twin/*.py"),
-        (r"cugraph|cuvs|cuopt|tritonclient", "**/*.py"),
+        (r"cugraph|cuvs|cuopt", "**/*.py"),
         (r"import kubernetes", "**/*.py"),
     ],
 )
@@ -98,8 +98,4 @@ def test_the_table_as_markdown_has_a_row_for_each_system():
 
 
 def test_the_readme_has_the_table_as_it_is():
-    head, *_ = table = catalog.markdown(catalog.systems()).splitlines()
-    text = README.read_text().splitlines()
-    if head in text:  # where it stands, it stands whole
-        start = text.index(head)
-        assert text[start : start + len(table)] == table
+    assert catalog.markdown(catalog.systems()) in README.read_text()
