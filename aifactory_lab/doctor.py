@@ -72,7 +72,7 @@ class Checkup:
 
 
 def checkup(folder: Path | str = ".") -> Checkup:
-    """Look at Python, packages, driver, GPUs, memory, disk, the chosen engine and Slurm.
+    """Look at Python, packages, driver, GPUs, memory, disk, the chosen engine, the links' rates and Slurm.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def checkup(folder: Path | str = ".") -> Checkup:
         Where a run would write; its free space is looked at.
     """
     findings = [_python(), _cores(), _memory(), _disk(Path(folder)), *packages(), *_gpu(), _engine()]
-    return Checkup((*findings, _slurm(), _browser()))
+    return Checkup((*findings, _links(), _slurm(), _browser()))
 
 
 def _python() -> Finding:
@@ -155,6 +155,21 @@ def _engine() -> Finding:
         return Finding("engine", error.what, "gap", error.mend)
     engines = {"cpu": "Polars streaming, XGBoost/scikit-learn on CPU", "gpu": "cuDF, cuML, XGBoost on CUDA"}
     return Finding("engine", f"{chosen.kind}: {engines[chosen.kind]}, because: {chosen.reason}")
+
+
+def _links() -> Finding:
+    """Say what the links were measured at in the default workspace; the doctor measures nothing itself."""
+    from aifactory_lab import links
+    from aifactory_lab.workspace import default_root
+
+    found = links.kept(default_root())
+    named = {"disk_write": "written", "disk_read": "read", "memory_copy": "memory, one thread"}
+    rates = {words: found.rate(name) for name, words in named.items()} if found else {}
+    rates |= {"to a GPU": found.host_to_device, "between GPUs": found.ring} if found else {}
+    told = [f"{rate / 1e9:.3g} GB/s {words}" for words, rate in rates.items() if rate]
+    if not told:
+        return Finding("links", "not yet measured", "note", "aifactory links")
+    return Finding("links", ", ".join(told))
 
 
 def _slurm() -> Finding:

@@ -87,3 +87,14 @@ def test_help_names_every_command():
 def test_disk_of_a_missing_folder_is_an_error_of_the_caller(folder):
     with pytest.raises(FileNotFoundError):
         doctor.checkup(folder)
+
+
+def test_links_are_told_where_they_were_measured_and_the_doctor_measures_none(tmp_path, monkeypatch):
+    from aifactory_lab import links
+
+    monkeypatch.setenv("AIFACTORY_WORKSPACE", str(tmp_path / "run"))
+    assert (found("links").state, found("links").mend) == ("note", "aifactory links")
+    assert not (tmp_path / "run" / "links.json").exists()
+    (tmp_path / "run").mkdir(exist_ok=True)
+    copy = links.measure(tmp_path / "run", parts=("copy",), size=4 << 20, passes=1).rate("memory_copy")
+    assert found("links").found == f"{copy / 1e9:.3g} GB/s memory, one thread"

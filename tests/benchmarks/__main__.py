@@ -12,7 +12,7 @@ from tests.benchmarks.harness import machine
 ORDER = (
     *("imports", "etl", "training", "scaling", "serving"),
     *("curation", "lm_training", "lm_sampling", "llm_serving"),
-    *("plant", "fleet", "twin", "laws", "soak"),
+    *("plant", "fleet", "twin", "laws", "links", "soak"),
 )
 
 
