@@ -130,6 +130,8 @@ GIVEN = {
     "A simulated hall of 36 NVL72 racks": "what the picture shows",
     "a plant of 1,080 GB200": "what the picture shows",
     "Apache-2.0": "a licence",
+    "and gives exit code 3": "what tests/blueprints hold it to",
+    "or {column: delay, above: 15}": "an example",
 }
 """What no code can find again, and why."""
 

@@ -103,8 +103,9 @@ def _parse(command: Any, name: str, words: list[str], parent: Any = None) -> str
     context = command.make_context(name, filled, parent=parent)
     if context.command_path == "aifactory dash" and context.params["board"] not in dash.boards():
         return f"aifactory dash: no board {context.params['board']!r}"
-    if hasattr(command, "resolve_command"):
-        called, inner, left = command.resolve_command(context, [*context._protected_args, *context.args])
+    left = [*context._protected_args, *context.args]
+    if hasattr(command, "resolve_command") and (left or not command.invoke_without_command):
+        called, inner, left = command.resolve_command(context, left)
         return _parse(inner, called, left, context)
     return None
 
