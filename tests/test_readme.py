@@ -1,28 +1,14 @@
-"""The README says only what is true: its commands exist, its lessons are the folder's, its picture is there."""
+"""The README as a whole: its lessons, its settings, and the blocks that cost little, run as one would paste them."""
 
 import re
-import subprocess
-from pathlib import Path
 
 import nbformat
+import polars as pl
 import pytest
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-MAKEFILE = (ROOT / "Makefile").read_text()
+from tests.documents.texts import ROOT, readme
 
-
-def test_opens_with_the_two_commands():
-    commands = re.findall(r"^make (\w+)", README, re.MULTILINE)
-    assert commands[:2] == ["run", "test"]
-
-
-def test_every_make_target_exists_and_explains_itself():
-    targets = set(re.findall(r"`?make ([a-z-]+)`?", README)) - {"setup"}
-    help_text = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for target in targets:
-        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
-        assert f"make {target}" in help_text
+README = readme().text
 
 
 def test_table_of_lessons_is_the_folder():
@@ -37,11 +23,6 @@ def test_lessons_are_called_by_their_titles():
         assert title.startswith("# ")
 
 
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)", README))))
-def test_links_lead_somewhere(link):
-    assert (ROOT / link).exists(), link
-
-
 def test_nothing_was_left_to_fill_in():
     assert not re.search(r"\b(TODO|TBD|FIXME|LESSONS|MEASURED)\b", README)
 
@@ -52,6 +33,14 @@ def test_every_setting_is_documented():
     assert used == set(re.findall(r"`(AIFACTORY_[A-Z_]+)`", README))
 
 
-def test_paths_that_the_readme_names_exist():
-    for path in re.findall(r"`((?:aifactory_lab|datasets|notebooks|tests)/[\w./-]+)`", README):
-        assert (ROOT / path).exists(), path
+@pytest.mark.parametrize("section", ["Your own data", "Three scaling laws"])
+def test_blocks_that_cost_little_run_as_they_are_pasted(section, tmp_path, monkeypatch):
+    """The others are run by `make newcomer`, and all are bound to real signatures in `tests/documents`."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my").mkdir()
+    pl.DataFrame({"late": [0, 1], "hour": [7, 8]}).write_parquet(tmp_path / "my" / "one.parquet")
+    names: dict[str, object] = {}
+    blocks = [block for block in readme().blocks("python") if block.section == section]
+    assert blocks
+    for block in blocks:
+        exec(compile(block.text, str(block), "exec"), names)
