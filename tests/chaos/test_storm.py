@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import httpx
 import psutil
 import pytest
 
@@ -35,6 +36,17 @@ def held(row) -> None:
     assert row["held"] == "yes", row
 
 
+def health_of_frozen(part: serving.TokenServer) -> str:
+    """What the gateway says of an engine that stands still, in bounded time."""
+    part.engine.suspend()
+    try:
+        answer = httpx.get(f"{part.server.url}/health", timeout=parts.LIMIT)
+    finally:
+        part.engine.resume()
+    assert answer.status_code == 503
+    return answer.json()["status"]
+
+
 def test_the_token_server_keeps_its_promises(folder, gguf):
     part = serving.TokenServer(folder, gguf)
     with storm.blowing([part], seed=1) as blown:
@@ -46,6 +58,7 @@ def test_the_token_server_keeps_its_promises(folder, gguf):
             ("gateway", signal.SIGTERM),
         ):
             held(blown.strike("tokens", chosen, victim))
+        assert "has said nothing for 10 s" in health_of_frozen(part)
     assert blown.broken == []
     assert part.seen["right"] >= 10
     assert part.seen["wrong"] == 0

@@ -17,9 +17,10 @@ def main(folder: Path, name: str) -> None:
     heard = (folder / f"{name}.acks").open("a", buffering=1)
     sampler = watch(Shared(HostSource(), folder / "run"), period=PERIOD)
     with sampler, record(sampler, folder / name, every=EVERY), export(port=0, samplers=[sampler]) as exporter:
-        sampler.subscribe(lambda _, snapshot: heard.write(f"{snapshot.time:.3f}\n"))  # after the recorder
+        end = sampler.subscribe(lambda _, snapshot: heard.write(f"{snapshot.time:.3f}\n"))  # after the recorder
         print(exporter.url, flush=True)
         sys.stdin.read()
+        end()
 
 
 if __name__ == "__main__":

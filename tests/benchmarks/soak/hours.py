@@ -40,8 +40,10 @@ def soak(seconds: float, folder: Path, *, seed: int = 0, rates: dict[str, float]
 
 async def _soak(plant: Plant, seconds: float, folder: Path, seed: int, rates: dict[str, float]) -> list[Table]:
     asked, choice = Asked(), random.Random(seed)
-    clients = _clients(plant, asked, seed)
+    polite = predictions.Predictions(plant, asked, seed), tokens.Tokens(plant, asked, seed)
+    clients = _clients(*polite)
     await _once_each(clients, asked)
+    await _rest(plant, polite)
     rest = {name: held(one) for name, one in plant.processes().items()}
     curve = Curve({**plant.processes(), "clients": psutil.Process()})
     keeping = asyncio.create_task(curve.keep())
@@ -49,7 +51,7 @@ async def _soak(plant: Plant, seconds: float, folder: Path, seed: int, rates: di
         _arrive(clients[name], name, asked, choice, rate, seconds, (curve, folder)) for name, rate in rates.items()
     ]
     await asyncio.gather(*arriving)
-    await _idle(plant)
+    await _rest(plant, polite)
     keeping.cancel()
     with suppress(asyncio.CancelledError):
         await keeping
@@ -62,9 +64,8 @@ async def _soak(plant: Plant, seconds: float, folder: Path, seed: int, rates: di
     return verdict.tables(asked, curve.frame(), both, theirs)
 
 
-def _clients(plant: Plant, asked: Asked, seed: int) -> dict[str, dict[str, dict[Act, float]]]:
+def _clients(of_rows: predictions.Predictions, of_words: tokens.Tokens) -> dict[str, dict[str, dict[Act, float]]]:
     """Return what is done to each endpoint, by class, with its weight."""
-    of_rows, of_words = predictions.Predictions(plant, asked, seed), tokens.Tokens(plant, asked, seed)
     found = {}
     for name, polite, rude in (
         ("predictions", of_rows, RudeToPredictions(of_rows)),
@@ -80,7 +81,6 @@ async def _once_each(clients: dict[str, Any], asked: Asked) -> None:
     for name, kind, act in every:
         if act.__name__ not in ("say_nothing", "dawdle"):
             await _do(name, kind, act, asked)
-    await asyncio.sleep(6)  # the idle connections of the clients are closed after five seconds
 
 
 async def _arrive(
@@ -120,11 +120,13 @@ async def _do(name: str, kind: str, act: Act, asked: Asked) -> None:
         await act()
 
 
-async def _idle(plant: Plant) -> None:
-    """Wait until both endpoints have nothing to do, and idle connections are closed."""
+async def _rest(plant: Plant, polite: tuple[predictions.Predictions, tokens.Tokens]) -> None:
+    """Wait until both endpoints have nothing to do and no connection of ours."""
+    for client in polite:
+        await client.reconnect()
     await predictions.idle(plant.predictions.url)
     await tokens.idle(plant.tokens.url)
-    await asyncio.sleep(8)
+    await asyncio.sleep(2)
 
 
 async def _books(plant: Plant) -> Counter[tuple[str, str]]:

@@ -38,6 +38,11 @@ class Predictions:
         }  # fmt: skip
         self.around = {self.scrape: 2, self.health: 1, self.reload: 0.6, self.reload_damaged: 0.3}
 
+    async def reconnect(self) -> None:
+        """Close every connection, and begin with new ones."""
+        await self.client.aclose()
+        self.client = httpx.AsyncClient(base_url=self.plant.predictions.url, timeout=PATIENCE)
+
     async def ask(self, body: bytes, media: str = JSON) -> httpx.Response:
         """Send a request; while a burst fills the server, come back when it says so."""
         while True:

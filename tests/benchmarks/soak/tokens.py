@@ -35,6 +35,11 @@ class Tokens:
         }  # fmt: skip
         self.around = {self.scrape: 2, self.models: 1}
 
+    async def reconnect(self) -> None:
+        """Close every connection, and begin with new ones."""
+        await self.client.aclose()
+        self.client = httpx.AsyncClient(base_url=self.plant.tokens.url, timeout=PATIENCE)
+
     async def ask(self, path: str, body: dict[str, Any] | bytes) -> httpx.Response:
         """Send a request and read all of its answer; while a burst fills the server, come back."""
         content = body if isinstance(body, bytes) else orjson.dumps(body)
