@@ -23,23 +23,25 @@ LAST_MOMENT = 1e11  # seconds since the epoch, in the year 5138: what lies beyon
 LONGEST = 60  # characters of a value that is quoted
 
 
-def decode(kind: type[Value], text: bytes | str) -> Value:
+def decode(kind: type[Value], text: bytes | str, *, nans: bool = False) -> Value:
     """Return JSON as a value of a type.
 
     Parameters
     ----------
     kind
         A dataclass, or any other type that pydantic knows; fields that it lacks are passed over.
+    nans
+        Whether numbers that are not finite, which Python writes into JSON, stay what they are.
 
     Raises
     ------
     ValueError
         If it is not JSON, or does not fit; the message names the field and the value.
     """
-    return fit(kind, parse(text))
+    return fit(kind, parse(text, nans=nans))
 
 
-def parse(text: bytes | str) -> Any:
+def parse(text: bytes | str, *, nans: bool = False) -> Any:
     """Return JSON as plain values: numbers finite and within 64 bits, text that can be written again.
 
     Raises
@@ -50,13 +52,13 @@ def parse(text: bytes | str) -> Any:
     from pydantic_core import from_json
 
     try:
-        return _plain(from_json(text))
+        return _plain(from_json(text), nans)
     except UnicodeEncodeError as error:  # halves of characters, in text that came as str
         msg = f"no text that can be written: {error.reason}"
         raise ValueError(msg) from error
 
 
-def table(text: bytes | str) -> dict[str, Any]:
+def table(text: bytes | str, *, nans: bool = False) -> dict[str, Any]:
     """Return a JSON object.
 
     Raises
@@ -64,7 +66,7 @@ def table(text: bytes | str) -> dict[str, Any]:
     ValueError
         As `parse`, and if it is JSON of another kind.
     """
-    found = parse(text)
+    found = parse(text, nans=nans)
     if not isinstance(found, dict):
         msg = f"a JSON object is wanted (found {_short(found)})"
         raise ValueError(msg)  # noqa: TRY004 - of a document, not of a caller
@@ -97,16 +99,16 @@ def _adapter(kind: Any) -> Any:
     return TypeAdapter(kind)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, nans: bool) -> Any:
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if nans or math.isfinite(value) else None
     if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
         msg = f"an integer of {len(str(value))} digits"
         raise ValueError(msg)
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(one, nans) for one in value]
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(one, nans) for name, one in value.items()}
     return value
 
 

@@ -10,6 +10,8 @@ module does not know who raises what.
 import importlib
 from types import ModuleType
 
+MOST_LETTERS = 8_000
+
 
 class FactoryError(Exception):
     """A mistake that a user can mend.
@@ -23,9 +25,14 @@ class FactoryError(Exception):
     """
 
     def __init__(self, what: str, *, mend: str = "") -> None:
-        self.what = what
-        self.mend = mend
-        super().__init__(f"{what}\n  mend: {mend}" if mend else what)
+        self.what, self.mend = _readable(what), _readable(mend)
+        super().__init__(f"{self.what}\n  mend: {self.mend}" if mend else self.what)
+
+
+def _readable(text: str) -> str:
+    """Return what can be printed and read: an error may quote a file of megabytes, or halves of characters."""
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS // 2]} … {text[-MOST_LETTERS // 4 :]}"
 
 
 class DeviceError(FactoryError):

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
-from aifactory_lab import device
+from aifactory_lab import decoding, device
 from aifactory_lab.errors import FactoryError
 from aifactory_lab.roofline import Roofline
 from aifactory_lab.telemetry import journal
@@ -112,8 +112,8 @@ class StationReport:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return the report that `to_dict` described."""
-        return cls(**values)
+        """Return the report that `to_dict` described; `ValueError` if it cannot be one."""
+        return decoding.fit(cls, values)
 
     @property
     def cost(self) -> str:

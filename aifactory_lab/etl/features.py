@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import write_text
 from aifactory_lab.errors import DataError
 
@@ -74,9 +75,7 @@ class FeatureSpec:
         """
         path = Path(folder) / SPEC
         try:
-            values = json.loads(path.read_text())
-            values["groups"] = {name: tuple(columns) for name, columns in values["groups"].items()}
-            return cls(**{**values, "leaks": tuple(values["leaks"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            msg = f"{path} is not a feature specification ({type(error).__name__}: {error})"
+            return decoding.decode(cls, path.read_bytes())
+        except (OSError, ValueError) as error:
+            msg = f"{path} is not a feature specification ({error})"
             raise DataError(msg, mend="etl.run(recipe, raw, out=folder) writes one") from error

@@ -13,15 +13,29 @@ import os
 import pickle
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from time import time
 from typing import Any
 
+from aifactory_lab import decoding
 from aifactory_lab.errors import FleetError, require
 from aifactory_lab.fleet.folders import attempts_file
 
 LARGEST_ARGUMENTS = 64 * 2**20
 LARGEST_RESULT = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a process of a job writes down when it begins."""
+
+    node: str
+    devices: list[str]
+    pid: int
+    rank: int
+    time: float
 
 
 class Call:
@@ -102,11 +116,10 @@ def attempts(folder: Path, job_id: str) -> list[dict[str, Any]]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            yield json.loads(line)
-        except ValueError:  # the machine went down in the middle of a line
-            continue
+    for told in decoding.lines(path.read_bytes()):  # the machine may have gone down in the middle of a line
+        with suppress(ValueError):
+            decoding.fit(Start, told)
+            yield told
 
 
 def _delayed(call: Call) -> Any:

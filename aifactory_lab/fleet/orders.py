@@ -9,12 +9,12 @@ somebody who has only its id. This module does not know how an engine grants it.
 
 import getpass
 import json
-import math
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import write_aside
 from aifactory_lab.errors import FleetError
 
@@ -80,7 +80,7 @@ class Order:
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 _refuse(f"{name} must be a whole number, at least {least}; it is {value!r}", f"{name}={least}")
         if self.gpus % self.nodes:
-            even = math.ceil(self.gpus / self.nodes) * self.nodes
+            even = -(-self.gpus // self.nodes) * self.nodes
             _refuse(
                 f"{self.gpus} GPUs do not spread evenly over {self.nodes} nodes", f"gpus={even}, nodes={self.nodes}"
             )
@@ -119,11 +119,20 @@ class Order:
             If the file is not an order.
         """
         try:
-            told = json.loads(path.read_text())
-            return cls(**{**told, "after": tuple(told["after"])})
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            told = decoding.table(path.read_bytes())
+            return decoding.fit(cls, _whole(told))
+        except (OSError, ValueError) as error:
             msg = f"{path} is not an order: {error}"
             raise FleetError(msg, mend=f"rm {path}") from error
+
+
+def _whole(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what was saved, if it says everything that counts and nothing else."""
+    known = {item.name for item in fields(Order)}
+    if unknown := [name for name in told if name not in known]:
+        msg = f"{unknown[0][:40]}: an order says nothing of the sort"
+        raise ValueError(msg)
+    return {"after": None, **told}
 
 
 def _refuse(what: str, mend: str) -> None:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.errors import FleetError, require
 
@@ -134,10 +135,9 @@ def dashboard(jobs: Path, job_id: str) -> str:
 
 def _read(path: Path) -> dict[str, str] | None:
     try:
-        told: dict[str, str] = json.loads(path.read_text())
-    except FileNotFoundError:
+        return {name: str(value) for name, value in decoding.table(path.read_bytes()).items()}
+    except (FileNotFoundError, ValueError):
         return None
-    return told
 
 
 def _whole(notes: list[dict[str, str] | None]) -> list[dict[str, str]] | None:

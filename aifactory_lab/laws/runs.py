@@ -49,7 +49,11 @@ def frame(rows: pl.DataFrame | Iterable[Mapping[str, Any]]) -> pl.DataFrame:
         raise TwinError(msg, mend=MEND)
     if "flops" not in found.columns:
         found = found.with_columns((6.0 * pl.col("parameters") * pl.col("tokens")).alias("flops"))
-    found = found.with_columns(pl.col(*NEEDED, "flops").cast(pl.Float64))
+    try:
+        found = found.with_columns(pl.col(*NEEDED, "flops").cast(pl.Float64))
+    except pl.exceptions.PolarsError as error:
+        msg = f"these are no runs: {str(error).splitlines()[0]}"
+        raise TwinError(msg, mend=MEND) from error
     for name in (*NEEDED, "flops"):
         wrong = found.filter(~(pl.col(name).is_finite() & (pl.col(name) > 0)).fill_null(value=False))
         if wrong.height:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import folder_aside
 from aifactory_lab.errors import ModelError, require
 from aifactory_lab.lm import checkpoint
@@ -205,8 +206,15 @@ def _config(folder: Path) -> dict[str, Any]:
     if not path.exists():
         msg = f"{folder} is not an adapter: no {CONFIG} in it"
         raise ModelError(msg, mend="lm.finetune.run(base, pairs, folder) makes one")
-    config = dict(json.loads(path.read_text()))
-    if config.get("peft_type") != "LORA" or not isinstance(config.get("target_modules"), list):
+    try:
+        config = decoding.table(path.read_bytes())
+        sizes = decoding.fit(dict[str, float], {name: config.get(name) for name in ("r", "lora_alpha")})
+    except ValueError as error:
+        msg = f"{path} is no adapter's: {error}"
+        raise ModelError(msg, mend="lm.finetune.run(base, pairs, folder) makes one") from error
+    over = config.get("target_modules")
+    named = isinstance(over, list) and all(isinstance(name, str) for name in over) and sizes["r"] >= 1
+    if config.get("peft_type") != "LORA" or not named:
         kind, over = config.get("peft_type"), config.get("target_modules")
         msg = f"{folder} is an adapter of another kind: {kind!r} over {over!r}"
         raise ModelError(msg, mend="only LoRA over named layers is served here")

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.errors import ModelError
 from aifactory_lab.lm.model import Llama
@@ -105,14 +106,31 @@ def load(folder: Path | str) -> Checkpoint:
     """
     folder = Path(folder)
     card = verify(folder)
-    model = Llama(Shape.of(json.loads((folder / CONFIG).read_text())))
+    if missing := {CONFIG, WEIGHTS} - set(card["sha256"]):
+        msg = f"{folder} is not a checkpoint of ours: {CARD} does not prove {' and '.join(sorted(missing))}"
+        raise ModelError(msg, mend=AGAIN)
     weights = _read_weights(folder / WEIGHTS)
+    model = Llama(_shape(folder / CONFIG, weights))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         msg = f"{folder / WEIGHTS} does not fit its {CONFIG}: {error}"
         raise ModelError(msg) from error
     return Checkpoint(model.to(next(iter(weights.values())).dtype), Tokenizer.load(folder), card, folder)
+
+
+def _shape(path: Path, weights: Mapping[str, Tensor]) -> Shape:
+    """Read a config; one that makes a model larger than the weights beside it is refused before there is one."""
+    try:
+        shape = Shape.of(decoding.table(path.read_bytes()))
+    except ValueError as error:
+        msg = f"{path} is not a model's config: {error}"
+        raise ModelError(msg, mend=AGAIN) from error
+    held = sum(weight.numel() for weight in weights.values())
+    if shape.matrices > held or not held:
+        msg = f"{path} asks for {shape.matrices:,} values, {WEIGHTS} holds {held:,}"
+        raise ModelError(msg, mend=AGAIN)
+    return shape
 
 
 def seal(folder: Path | str, card: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +159,7 @@ def verify(folder: Path | str) -> dict[str, Any]:
     card = _card(folder)
     for name, expected in card["sha256"].items():
         path = folder / name
-        found = file_hash(path) if path.exists() else "no file"
+        found = file_hash(path) if path.is_file() else "no file"
         if found != expected:
             msg = f"{path} is damaged or was changed: its sha256 should be {expected[:12]}…, found {found[:12]}…"
             raise ModelError(msg, mend=AGAIN)
@@ -157,14 +175,21 @@ def _card(folder: Path) -> dict[str, Any]:
         msg = f"{folder} is not a checkpoint: no {CARD} in it"
         raise ModelError(msg, mend="lm.pretrain.run(shards, tokenizer, folder) makes one")
     try:
-        card = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+        card = decoding.table(path.read_bytes(), nans=True)
+    except (OSError, ValueError) as error:
         msg = f"{path} cannot be read: {error}"
         raise ModelError(msg, mend=AGAIN) from error
-    if card.get("format") != FORMAT or not isinstance(card.get("sha256"), dict):
+    if card.get("format") != FORMAT or not _proofs(card.get("sha256")):
         msg = f"{folder} is not a checkpoint of ours: {CARD} is not of format {FORMAT}"
         raise ModelError(msg, mend=AGAIN)
     return card
+
+
+def _proofs(sums: Any) -> bool:
+    """Tell whether these are hashes of files of one folder."""
+    return isinstance(sums, dict) and all(
+        Path(name).name == name and len(name) < 256 and isinstance(sum_, str) for name, sum_ in sums.items()
+    )
 
 
 def _write_weights(weights: Mapping[str, Tensor], path: Path) -> None:

@@ -7,6 +7,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from aifactory_lab.errors import ModelError
 from aifactory_lab.lm.comparison import Comparison
 from aifactory_lab.train.evaluation import Interval
 
@@ -32,14 +33,23 @@ def model_card(card: Mapping[str, Any], *, title: str = "") -> str:
         The values of ``card.json``: `kind`, `base`, `metrics`, `lineage`, `report`, `sha256`.
     title
         By default what the card calls itself.
+
+    Raises
+    ------
+    ModelError
+        If a section's figures are not those that a training of ours wrote.
     """
-    parts = [
-        [f"# {title or card.get('title') or card.get('name') or 'a language model'}"],
-        _purpose(card),
-        _scores(card.get("metrics", {})),
-        ["## Limits", *LIMITS, *_forgets(card.get("metrics", {}))],
-        _origin(card),
-    ]
+    try:
+        parts = [
+            [f"# {title or card.get('title') or card.get('name') or 'a language model'}"],
+            _purpose(card),
+            _scores(card.get("metrics", {})),
+            ["## Limits", *LIMITS, *_forgets(card.get("metrics", {}))],
+            _origin(card),
+        ]
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        msg = f"the figures of this card are not those of a training of ours: {error!r}"
+        raise ModelError(msg, mend="lm.checkpoint.verify(folder)  # its card.json, as it is") from error
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 

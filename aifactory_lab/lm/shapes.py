@@ -9,7 +9,7 @@ Shape(vocabulary=2048, layers=4, width=128, heads=4, kv_heads=4, hidden=352, con
 4
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from aifactory_lab.errors import ModelError
@@ -29,6 +29,7 @@ FIXED = (
     "mlp_bias",
     "tie_word_embeddings",
 )
+LARGEST = 1 << 24  # of one size, and of the table of positions: a context of 131,072 tokens × 128 values
 FOREIGN = "load it with transformers.AutoModelForCausalLM.from_pretrained(folder)"
 
 
@@ -107,6 +108,12 @@ class Shape:
         except KeyError as error:
             msg = f"not a Llama of this house: its config of a {config.get('model_type', 'model')} has no {error}"
             raise ModelError(msg, mend=FOREIGN) from error
+        sizes = asdict(own)
+        wrong = [name for name, size in sizes.items() if type(size) is not int or not 1 <= size <= LARGEST]
+        if wrong or own.width % own.heads or own.context * own.head > LARGEST:
+            said = ", ".join(f"{name} {str(sizes[name])[:40]}" for name in wrong) or f"{own.heads} heads of {own.width}"
+            msg = f"not a Llama of this house: its config says {said}"
+            raise ModelError(msg, mend=FOREIGN)
         ours, found = own.config(), _facts(config)
         differs = [name for name in FIXED if found.get(name) not in (None, ours[name])]
         if differs:
@@ -142,5 +149,6 @@ def shape(depth: int, vocabulary: int, *, context: int = 256) -> Shape:
 def _facts(config: dict[str, Any]) -> dict[str, Any]:
     """Return a config with what transformers takes where it is silent, and in the words of transformers 5."""
     rope = {"rope_type": "default", "rope_theta": config.get("rope_theta", ROPE_THETA)}
-    rope |= config.get("rope_parameters") or config.get("rope_scaling") or {}
+    said = config.get("rope_parameters") or config.get("rope_scaling")
+    rope |= said if isinstance(said, dict) else {"rope_type": said or "default"}
     return {"tie_word_embeddings": False, "rms_norm_eps": 1e-6, **config, "rope_parameters": rope}

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aifactory_lab import measure
+from aifactory_lab import decoding, measure
 from aifactory_lab.aside import write_aside, write_text
 from aifactory_lab.errors import DataError
 from aifactory_lab.lm.tokenizer import Tokenizer
@@ -175,14 +175,20 @@ class Shards:
         """
         folder = Path(folder)
         values = _manifest(folder)
-        splits = {name: Shard(**shard) for name, shard in values.pop("splits").items()}
-        for name, shard in splits.items():
+        try:
+            own = decoding.fit(cls, {**values, "folder": folder})
+        except ValueError as error:
+            msg = f"{folder / MANIFEST} is no shards' manifest: {error}"
+            raise DataError(msg, mend="lm.shards.write(documents, tokenizer, folder)") from error
+        for name, shard in own.splits.items():
             path = _file(folder, name)
-            found = file_hash(path) if path.exists() else "no file"
+            found = file_hash(path) if name in SPLITS and path.exists() else "no file"
             if found != shard.sha256:
                 msg = f"{path} is damaged: its sha256 should be {shard.sha256[:12]}…, found {found[:12]}…"
                 raise DataError(msg, mend="lm.shards.write(documents, tokenizer, folder)")
-        own = cls(folder, splits=splits, **values)
+            if path.stat().st_size != shard.tokens * own.dtype.itemsize or own.vocabulary < 1:
+                msg = f"{path} does not hold the {shard.tokens:,} tokens that {MANIFEST} says"
+                raise DataError(msg, mend="lm.shards.write(documents, tokenizer, folder)")
         return own if tokenizer is None else own.check(tokenizer)
 
     def _of(self, split: str) -> Shard:
@@ -280,8 +286,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         msg = f"{folder} holds no shards: no {MANIFEST} in it"
         raise DataError(msg, mend="lm.shards.write(documents, tokenizer, folder)")
     try:
-        values = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+        values = decoding.table(path.read_bytes())
+    except (OSError, ValueError) as error:
         msg = f"{path} cannot be read: {error}"
         raise DataError(msg) from error
     if values.pop("format", None) != FORMAT:

@@ -85,6 +85,10 @@ class Tokenizer:
         if end is None:
             msg = f"this tokenizer has no {END}, which ends a document here"
             raise ModelError(msg, mend="lm.tokenizer.train(texts) makes one that has; for others use transformers")
+        size = int(inner.get_vocab_size())
+        if any(inner.id_to_token(place) is None for place in (0, size - 1)) or end >= size:
+            msg = f"this tokenizer does not number its {size:,} tokens from 0 on"
+            raise ModelError(msg, mend="lm.tokenizer.train(texts)")
         self.inner = inner
         self.end: int = end
 
@@ -102,7 +106,7 @@ class Tokenizer:
     def lengths(self) -> NDArray[np.int64]:
         """Bytes that each id stands for, (vocabulary,); 0 for the end, which is no text."""
         # In a byte-level vocabulary each character of a token's name stands for one byte.
-        sizes = [len(self.inner.id_to_token(i)) for i in range(self.vocabulary)]
+        sizes = [len(self.inner.id_to_token(i) or "") for i in range(self.vocabulary)]
         sizes[self.end] = 0
         return np.array(sizes, dtype=np.int64)
 

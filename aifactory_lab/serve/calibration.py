@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import write_text
 from aifactory_lab.errors import FactoryError, ModelError
 from aifactory_lab.serve.engines import Engine, candidates, cores, open_engine
@@ -100,11 +101,11 @@ class Calibration:
     def load(cls, path: Path) -> "Calibration | None":
         """Read a calibration, or `None` if there is none that can be believed."""
         try:
-            values = json.loads(path.read_text())
-            cells = tuple(Cell(**cell) for cell in values.pop("cells"))
-            return cls(cells=cells, **values) if cells else None
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            found = decoding.decode(cls, path.read_bytes())
+        except (OSError, ValueError):
             return None
+        sound = all(min(cell.threads, cell.batch) >= 1 and cell.rows_per_second > 0 for cell in found.cells)
+        return found if found.cells and sound else None
 
 
 def calibration_file(bundle: Bundle, threads: int, names: Sequence[str]) -> Path:

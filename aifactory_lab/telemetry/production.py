@@ -160,7 +160,8 @@ class Production(Source):
         """End the visits whose process is gone."""
         for run, visit in list(self.visits.items()):
             pid = run.partition(".")[0]
-            if visit.stop is None and not (pid.isdigit() and lives(int(pid), visit.start)):
+            known = pid.isdecimal() and len(pid) < 20
+            if visit.stop is None and not (known and lives(int(pid), visit.start)):
                 visit.stop, visit.failed = visit.counts[-1][0] if visit.counts else visit.start, True
 
     def _readings(self, station: str, now: float) -> dict[str, float | State]:

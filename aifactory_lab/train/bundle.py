@@ -17,12 +17,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import write_text
 from aifactory_lab.errors import ModelError
 from aifactory_lab.workspace import file_hash
 
 FORMAT = 1
 MANIFEST = "bundle.json"
+LARGEST = 3.4e38  # of float32
+FAULTS = (OSError, ValueError, LookupError, TypeError, AttributeError, ImportError, RuntimeError, ArithmeticError)
 FILES = {"xgboost": "model.ubj", "sklearn": "model.skops"}
 # Beyond what skops trusts by itself: the node arrays of scikit-learn's trees, plain data in compiled classes.
 TRUSTED = (
@@ -110,18 +113,19 @@ class Bundle:
         """
         folder = Path(folder)
         values = _manifest(folder)
-        expected = values.pop("sha256")
+        expected = str(values.pop("sha256"))
         path = folder / FILES[values["kind"]]
         found = file_hash(path) if path.exists() else "no file"
         if found != expected:
             msg = f"{path} is damaged or was changed: its sha256 should be {expected[:12]}…, found {found[:12]}…"
             raise ModelError(msg, mend="train again, or take an earlier version from the registry")
         try:
-            features = tuple(Feature(**feature) for feature in values.pop("features"))
-            return cls(**values, features=features, folder=folder)
-        except TypeError as error:
+            own = decoding.fit(cls, {**values, "folder": folder})
+            _check(own)
+        except ValueError as error:
             msg = f"{folder} is not a model of ours: {error}"
             raise ModelError(msg) from error
+        return own
 
     def model(self) -> Any:
         """Read the model: an `xgboost.Booster` or a scikit-learn estimator.
@@ -136,17 +140,27 @@ class Bundle:
         return _estimator(self.file)
 
 
+def _check(found: Bundle) -> None:
+    """Refuse a bundle that names no feature, one twice, or a figure that float32 does not hold."""
+    if not found.features or len(set(found.names)) != len(found.names):
+        raise ValueError("features: every one needs a name of its own")
+    figures = [(feature.name, value) for feature in found.features for value in (feature.minimum, feature.maximum)]
+    if wrong := [name for name, value in [*figures, ("threshold", found.threshold)] if abs(value) > LARGEST]:
+        msg = f"{wrong[0][:60]}: beyond float32"
+        raise ValueError(msg)
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.exists():
         msg = f"{folder} is not a model of ours: no {MANIFEST} in it"
         raise ModelError(msg)
     try:
-        values = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+        values = decoding.table(path.read_bytes(), nans=True)  # of a column without values the range is NaN
+    except ValueError as error:
         msg = f"{path} cannot be read: {error}"
         raise ModelError(msg) from error
-    if values.pop("format", None) != FORMAT or values.get("kind") not in FILES or "sha256" not in values:
+    if values.pop("format", None) != FORMAT or str(values.get("kind")) not in FILES or "sha256" not in values:
         msg = f"{folder} is not a model of ours: {MANIFEST} is not of format {FORMAT} (kinds: {', '.join(FILES)})"
         raise ModelError(msg)
     return values
@@ -180,10 +194,14 @@ def _estimator(path: Path, trusted: Sequence[str] = TRUSTED) -> Any:
 
     try:
         foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - set(trusted))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
-        msg = f"{path} is not a skops file ({error})"
+    except (zipfile.BadZipFile, *FAULTS) as error:
+        msg = f"{path} is not a skops file ({error!r})"
         raise ModelError(msg) from error
     if foreign:
         msg = f"{path} holds types that are not on the allow-list: {', '.join(foreign)}"
         raise ModelError(msg, mend="load only models that this factory trained")
-    return skops.io.load(path, trusted=list(trusted))
+    try:
+        return skops.io.load(path, trusted=list(trusted))
+    except (zipfile.BadZipFile, *FAULTS) as error:
+        msg = f"{path} is not a skops file ({error!r})"
+        raise ModelError(msg) from error

@@ -11,6 +11,7 @@ does not know the registry.
 from collections.abc import Mapping
 from typing import Any
 
+from aifactory_lab.errors import ModelError
 from aifactory_lab.train.bundle import Bundle, Feature
 from aifactory_lab.train.evaluation import Interval
 
@@ -31,16 +32,25 @@ def model_card(bundle: Bundle, title: str = "") -> str:
         The model; sections whose figures it does not hold are left out.
     title
         By default the target and the estimator.
+
+    Raises
+    ------
+    ModelError
+        If a section's figures are not those that a training of ours wrote.
     """
-    parts = [
-        [f"# {title or f'{bundle.target} by {bundle.estimator}'}"],
-        _purpose(bundle),
-        _scores(bundle.metrics),
-        _decision(bundle),
-        _limits(bundle),
-        _features(bundle.features),
-        _lineage(bundle.lineage),
-    ]
+    try:
+        parts = [
+            [f"# {title or f'{bundle.target} by {bundle.estimator}'}"],
+            _purpose(bundle),
+            _scores(bundle.metrics),
+            _decision(bundle),
+            _limits(bundle),
+            _features(bundle.features),
+            _lineage(bundle.lineage),
+        ]
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        msg = f"the figures of {bundle.folder} are not those of a training of ours: {error!r}"
+        raise ModelError(msg, mend="train.fit(features, out=folder)") from error
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 

@@ -66,16 +66,42 @@ def catalogue(told: Mapping[str, Any], *, where: str = "the catalogue") -> Parts
         raise TwinError(msg, mend="[gpu.mine]")
     parts: Parts = {kind: {} for kind in KINDS}
     for kind, known in parts.items():
-        for name, entry in told.get(kind, {}).items():
+        for name, entry in tabled(told.get(kind, {}), f"{where}: {kind}").items():
+            here = f"{where}: {kind}.{name}"
+            aliases = _texts(name, tabled(entry, here), here)
             part = _part(kind, name, entry, sources, where)
-            known.update(dict.fromkeys((name, *entry.get("aliases", ())), part))
+            known.update(dict.fromkeys((name, *aliases), part))
     return parts
+
+
+def tabled(value: Any, where: str) -> Mapping[str, Any]:
+    """Return a table of the file.
+
+    Raises
+    ------
+    TwinError
+        If it is anything else.
+    """
+    if not isinstance(value, Mapping):
+        msg = f"{where} is {str(value)[:60]!r}, not a table"
+        raise TwinError(msg, mend="[gpu.mine]")
+    return value
+
+
+def _texts(name: str, entry: Mapping[str, Any], here: str) -> list[str]:
+    """Return a part's aliases, once it is known that whatever should be text is text."""
+    aliases = entry.get("aliases", [])
+    texts = [entry[key] for key in TEXTS if key in entry and key != "aliases"]
+    if not isinstance(aliases, list) or not all(isinstance(text, str) for text in (*texts, *aliases)):
+        msg = f"{here}: {', '.join(TEXTS)} are text, aliases a list of it"
+        raise TwinError(msg, mend=f'title = "{name}"')
+    return aliases
 
 
 def _sources(told: Mapping[str, Any], where: str) -> dict[str, tuple[str, str]]:
     found = {}
     for key, source in told.items():
-        status, place = source.get("status"), source.get("where")
+        status, place = (tabled(source, f"{where}: source {key!r}").get(word) for word in ("status", "where"))
         if status not in STATUSES or not place:
             msg = (
                 f"{where}: source {key!r} has status={status!r} and where={place!r}; statuses are {', '.join(STATUSES)}"
@@ -119,7 +145,7 @@ def _figure(
     if not isinstance(figure, dict) or "is" not in figure:
         msg = f"{here} = {figure!r} is a figure without a unit and a source"
         raise TwinError(msg, mend=MEND)
-    if figure.get("by") not in sources:
+    if str(figure.get("by")) not in sources:
         said = "names no source" if "by" not in figure else f"names the source {figure['by']!r}, which is not listed"
         msg = f"{here} = {figure['is']!r} {said}"
         raise TwinError(msg, mend=MEND)

@@ -85,10 +85,10 @@ def read(path: Path | str) -> Catalogue:
     """
     try:
         told = tomllib.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = f"{path} is not a catalogue: {error}"
         raise TwinError(msg, mend="a TOML file with [sources] and, say, [gpu.mine]") from error
-    told["sources"] = _told()["sources"] | told.get("sources", {})
+    told["sources"] = _told()["sources"] | catalogue.tabled(told.get("sources", {}), f"{path}: sources")
     mine = catalogue.catalogue(told, where=str(path))
     return Catalogue({kind: ours().parts[kind] | parts for kind, parts in mine.items()})
 

@@ -10,7 +10,6 @@ held-out measurements kept. Bursts, traces and percentiles are `serving`'s to sa
 np.True_
 """
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aifactory_lab import decoding
 from aifactory_lab.errors import TwinError
 from aifactory_lab.twin import hardware, models, step_costs
 from aifactory_lab.twin.shape import Model
@@ -105,7 +105,7 @@ def read(path: Path | str) -> Fitted:
         If it is not such a file.
     """
     try:
-        found = json.loads(Path(path).read_text())
+        found = decoding.table(Path(path).read_bytes())
         bands = {
             kind: {figure: (low, high) for figure, (low, high) in one.items()} for kind, one in found["bands"].items()
         }

@@ -10,13 +10,13 @@ line. What follows from a shape is `shape.Model`'s to say.
 36.6
 """
 
-import json
 import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from aifactory_lab import decoding
 from aifactory_lab.errors import TwinError, require
 from aifactory_lab.twin.shape import Model
 
@@ -67,11 +67,11 @@ def read(path: Path | str) -> Model:
     path = Path(path)
     file = path / "config.json" if path.is_dir() else path
     try:
-        config = json.loads(file.read_text())
+        config = decoding.parse(file.read_bytes())
     except (OSError, ValueError) as error:
         msg = f"{file} is not a model's config: {error}"
         raise TwinError(msg, mend='twin.models.read("folder/with/config.json")') from error
-    if not isinstance(config, dict):
+    if not isinstance(config, dict) or not isinstance(config.get("text_config", {}), dict):
         msg = f"{file} holds a {type(config).__name__}, not a model's config"
         raise TwinError(msg, mend='twin.models.read("folder/with/config.json")')
     return from_config(config.get("text_config", config), name=file.resolve().parent.name)
@@ -112,14 +112,14 @@ def from_config(config: Mapping[str, Any], *, name: str) -> Model:
         head=head,
         intermediate=_whole(config, "intermediate_size", name),
         source=str(config.get("source", "")),
-        context=int(config.get("max_position_embeddings") or 0),
+        context=_count(config, "max_position_embeddings", name),
         tied=bool(config.get("tie_word_embeddings", False)),
         biased=bool(config.get("attention_bias", False)),
         normed_heads=str(config.get("model_type", name)).startswith("qwen3"),
-        native_bytes=1.0 if dict(config.get("quantization_config") or {}).get("quant_method") == "fp8" else 2.0,
+        native_bytes=1.0 if _quantised(config) == "fp8" else 2.0,
         **_mixture(config, layers, name),
-        **_latent(config),
-        **_windows(config, layers),
+        **_latent(config, name),
+        **_windows(config, layers, name),
     )
 
 
@@ -132,42 +132,53 @@ def _whole(config: Mapping[str, Any], key: str, name: str) -> int:
     return value
 
 
+def _count(config: Mapping[str, Any], key: str, name: str) -> int:
+    """Return a whole number that may be 0, or absent."""
+    return _whole(config, key, name) if config.get(key) else 0
+
+
+def _quantised(config: Mapping[str, Any]) -> str:
+    found = config.get("quantization_config")
+    return str(found.get("quant_method", "")) if isinstance(found, Mapping) else ""
+
+
 def _said(config: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {key: config[key]} if config.get(key) is not None else {}
 
 
 def _mixture(config: Mapping[str, Any], layers: int, name: str) -> dict[str, int]:
-    experts = next((int(config[key]) for key in EXPERTS if config.get(key)), 0)
+    experts = next((_count(config, key, name) for key in EXPERTS if config.get(key)), 0)
     if not experts:
         return {}
-    inside = config.get("moe_intermediate_size") or config["intermediate_size"]
+    inside = _count(config, "moe_intermediate_size", name) or _whole(config, "intermediate_size", name)
     chosen = _whole(config, "num_experts_per_tok", name)
-    dense = int(config.get("first_k_dense_replace") or 0)
+    dense = _count(config, "first_k_dense_replace", name)
     if chosen > experts or dense > layers:
         msg = f"the config of {name!r} sends a token to {chosen} of {experts} experts in {layers - dense} layers"
         raise TwinError(msg, mend="num_experts_per_tok ≤ num_experts, first_k_dense_replace ≤ num_hidden_layers")
-    shared = int(config.get("n_shared_experts") or 0)
+    shared = _count(config, "n_shared_experts", name)
     return {
         "experts": experts,
         "experts_per_token": chosen,
-        "expert_intermediate": int(inside),
+        "expert_intermediate": inside,
         "shared_experts": shared,
         "dense_layers": dense,
     }
 
 
-def _latent(config: Mapping[str, Any]) -> dict[str, int]:
+def _latent(config: Mapping[str, Any], name: str) -> dict[str, int]:
     if not config.get("kv_lora_rank"):
         return {}
     keys = {"q_rank": "q_lora_rank", "kv_rank": "kv_lora_rank", "nope": "qk_nope_head_dim"}
     keys |= {"rope": "qk_rope_head_dim", "value": "v_head_dim"}
-    return {ours: int(config.get(theirs) or 0) for ours, theirs in keys.items()}
+    return {ours: _count(config, theirs, name) for ours, theirs in keys.items()}
 
 
-def _windows(config: Mapping[str, Any], layers: int) -> dict[str, int]:
-    window = int(config.get("sliding_window") or 0)
+def _windows(config: Mapping[str, Any], layers: int, name: str) -> dict[str, int]:
+    window = _count(config, "sliding_window", name)
     if not window or config.get("use_sliding_window") is False:
         return {}
     kinds = config.get("layer_types")
     counted = kinds.count("sliding_attention") if isinstance(kinds, list) else layers
-    return {"window": window, "window_layers": int(config.get("sliding_layers", counted))}
+    said = _count(config, "sliding_layers", name) if "sliding_layers" in config else counted
+    return {"window": window, "window_layers": said}

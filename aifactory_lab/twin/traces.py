@@ -159,9 +159,23 @@ def mooncake(path: Path | str | None = None, *, seconds: float = float("inf")) -
     except (OSError, pl.exceptions.PolarsError) as error:
         msg = f"{file} is not a trace of Mooncake's: {error}"
         raise TwinError(msg, mend=f"download {MOONCAKE.url}") from error
+    _check_types(file, columns)
     times, isl, osl, blocks = columns
     trace = Trace.of(times.to_numpy() / 1e3, isl, osl, blocks=blocks.to_list(), note="Mooncake, conversation trace")
     return trace if seconds > trace.seconds else trace.until(seconds)
+
+
+def _check_types(file: Path, columns: Sequence[pl.Series]) -> None:
+    """Refuse columns that hold anything but whole numbers within 64 bits, and lists of them."""
+    *numbers, blocks = columns
+    known = (pl.Int64, pl.UInt64, pl.Float64)
+    wrong = [one.name for one in numbers if one.dtype not in known or one.null_count()]
+    listed = isinstance(blocks.dtype, pl.List) and blocks.dtype.inner in (pl.Int64, pl.Null)
+    if not listed or blocks.null_count() or blocks.explode(empty_as_null=False).null_count():
+        wrong.append(blocks.name)
+    if wrong:
+        msg = f"{file} is not a trace of Mooncake's: {wrong[0]} is not a whole number, or numbers, in every line"
+        raise TwinError(msg, mend=f"download {MOONCAKE.url}")
 
 
 def _check_times(times: NDArray[np.float64]) -> None:
@@ -183,7 +197,7 @@ def _tokens(value: ArrayLike, count: int, name: str) -> NDArray[np.int64]:
     if found.shape != (count,):
         msg = f"{name} has the shape {found.shape}, for {count} requests"
         raise TwinError(msg, mend=f"one number, or {count}")
-    wrong = np.flatnonzero(~(np.isfinite(found) & (found >= 1) & (found == np.floor(found))))
+    wrong = np.flatnonzero(~(np.isfinite(found) & (found >= 1) & (found < 2**53) & (found == np.floor(found))))
     if len(wrong):
         msg = f"request {wrong[0]} has {name}={found[wrong[0]]!r}: tokens are whole numbers from 1"
         raise TwinError(msg, mend=f"{name}=max(1, tokens)")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aifactory_lab.errors import FleetError
@@ -24,6 +24,7 @@ orders = st.builds(
 )
 
 
+@settings(deadline=None)  # the first reads pydantic
 @given(order=orders)
 def test_an_order_that_is_kept_is_the_order_that_was_made(tmp_path_factory, order):
     path = tmp_path_factory.mktemp("orders") / "1_order.json"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from aifactory_lab.errors import FleetError
 
+MOST_NUMBERS = 1_000_000
 PATIENCE = 30.0  # seconds; a controller that is alive and busy answers within its MessageTimeout, 10 s by default
 SILENT = re.compile(r"unable to contact|refused|reset by peer|not responding|timed out|slurmdbd|munge", re.IGNORECASE)
 BOOKLESS = re.compile(r"accounting storage is disabled|not running a supported (accounting_storage|priority) plugin")
@@ -114,9 +115,18 @@ def hosts(text: str) -> list[str]:
     for prefix, group in re.findall(r"([^,\[\]]+)(?:\[([^\]]+)\])?", text):
         for span in group.split(",") if group else [""]:
             first, _, last = span.partition("-")
-            numbers = range(int(first), int(last or first) + 1) if span else []
+            numbers = spanned(first, last) if span else range(0)
             found += [f"{prefix}{number:0{len(first)}}" for number in numbers] or [prefix]
     return found
+
+
+def spanned(first: str, last: str) -> range:
+    """Return the numbers of a span like ``1-4``; `ValueError` for more than any plant has."""
+    numbers = range(int(first), int(last or first) + 1)
+    if len(numbers) > MOST_NUMBERS:
+        msg = f"{first}-{last} are {len(numbers):,} nodes or devices"
+        raise ValueError(msg)
+    return numbers
 
 
 def _refusal(program: str, said: str, conf: Path | None) -> FleetError:

@@ -8,10 +8,14 @@ Every function takes text and returns rows, so it is tested on text that a real 
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
+from typing import TypeVar
 
-from aifactory_lab.fleet.slurm.commands import hosts, moment, seconds, tres
+from aifactory_lab.errors import FleetError
+from aifactory_lab.fleet.slurm.commands import hosts, moment, seconds, spanned, tres
 
 # squeue cuts each field at its width, 20 by default. The name is last, since it may hold anything.
 QUEUE = (
@@ -21,6 +25,26 @@ QUEUE = (
 PAST = "JobID,Account,User,QOS,State,AllocTRES,ReqTRES,ElapsedRaw,Submit,Start,End,Timelimit,NNodes,ExitCode,JobName"
 WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
 HOLDING = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"})
+
+
+Rows = TypeVar("Rows")
+
+
+def _answered(program: str) -> Callable[[Callable[[str], Rows]], Callable[[str], Rows]]:
+    """Say of an answer that makes no sense whose it was: another version's, or something that is no Slurm."""
+
+    def around(read: Callable[[str], Rows]) -> Callable[[str], Rows]:
+        @wraps(read)
+        def reading(text: str) -> Rows:
+            try:
+                return read(text)
+            except (ValueError, ArithmeticError, LookupError) as error:
+                msg = f"what {program} answers cannot be read: {str(error)[:300]}"
+                raise FleetError(msg, mend=f"{program} --version  # 22.05 and later are known") from error
+
+        return reading
+
+    return around
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,21 +106,25 @@ class Qos:
     grace: int
 
 
+@_answered("squeue")
 def queue(text: str) -> list[Run]:
     """Read ``squeue -r -O`` with the format `QUEUE`."""
     return [_queued(line) for line in text.splitlines() if line.count("|") >= QUEUE.count("|")]
 
 
+@_answered("sacct")
 def past(text: str) -> list[Run]:
     """Read ``sacct -X -P -n -o`` with the format `PAST`: one row for each attempt, without tasks that never started."""
     return [_past(line) for line in text.splitlines() if line.count("|") >= PAST.count(",") and "[" not in line[:64]]
 
 
+@_answered("scontrol")
 def nodes(text: str) -> list[Node]:
     """Read ``scontrol -d -o show node``."""
     return [_node(_pairs(line)) for line in text.splitlines() if line.startswith("NodeName=")]
 
 
+@_answered("scontrol")
 def devices(text: str) -> dict[str, list[str]]:
     """Read ``scontrol -d -o show job``: the GPUs of each job by its raw id, as ``node:index``."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -108,6 +136,7 @@ def devices(text: str) -> dict[str, list[str]]:
     return dict(found)
 
 
+@_answered("sacctmgr")
 def books(text: str) -> dict[str, Qos]:
     """Read ``sacctmgr -nP show qos format=name,priority,grptres,maxtrespu,preempt,gracetime``."""
     told = [line.split("|") for line in text.splitlines() if line.count("|") >= 5]
@@ -124,6 +153,7 @@ def books(text: str) -> dict[str, Qos]:
     }
 
 
+@_answered("sacctmgr")
 def accounts(text: str) -> dict[str, dict[str, tuple[str, ...]]]:
     """Read ``sacctmgr -nP show assoc format=account,user,qos``: by account and user the QOS that they may name."""
     found: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
@@ -132,6 +162,7 @@ def accounts(text: str) -> dict[str, dict[str, tuple[str, ...]]]:
     return dict(found)
 
 
+@_answered("sshare")
 def shares(text: str) -> dict[tuple[str, str], float]:
     """Read ``sshare -P -h -a -o Account,User,FairShare``: the fair-share factor by account and user."""
     parts = [[word.strip() for word in line.split("|")] for line in text.splitlines() if line.count("|") >= 2]
@@ -144,7 +175,7 @@ def gres(text: str) -> int:
     >>> gres("gpu:h100:8(S:0-1),gpu:a100:2,shard:80"), gres("gres:gpu:2"), gres("gpu:2(IDX:0-1)"), gres("N/A")
     (10, 2, 2, 0)
     """
-    return sum(int(count) for count in re.findall(r"(?:^|[,:/])gpu(?::[^:,(]*[^:,(\d][^:,(]*)?[:=](\d+)", text))
+    return sum(int(count) for count in re.findall(r"(?:^|[,:/])gpu(?::(?=\d*[^:,(\d])[^:,(]+)?[:=](\d+)", text))
 
 
 def word(text: str) -> str:
@@ -235,7 +266,7 @@ def _indices(span: str) -> list[int]:
 
 def _range(part: str) -> range:
     first, _, last = part.partition("-")
-    return range(int(first), int(last or first) + 1)
+    return spanned(first, last)
 
 
 def _limit(text: str) -> int | None:

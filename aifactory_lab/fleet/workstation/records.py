@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from aifactory_lab import decoding
 from aifactory_lab.aside import write_text
 from aifactory_lab.errors import FleetError
 from aifactory_lab.fleet.folders import made
@@ -73,7 +74,7 @@ class Record:
     @cached_property
     def order(self) -> Order:
         """What was asked for."""
-        return Order(**{**self.wishes, "after": tuple(self.wishes["after"])})
+        return decoding.fit(Order, self.wishes)
 
     @property
     def ended(self) -> bool:
@@ -114,13 +115,18 @@ class Ledger:
         Raises
         ------
         FleetError
-            If there is no such job.
+            If there is no such job, or its record is damaged.
         """
         try:
-            return Record(**json.loads(self._path(job_id, "record.json").read_text()))
+            record = decoding.decode(Record, self._path(job_id, "record.json").read_bytes())
+            assert record.order  # what was asked for must be an order, too
         except FileNotFoundError as error:
             msg = f"there is no job {job_id!r} in {self.folder}"
             raise FleetError(msg, mend="fleet.jobs()  # their ids") from error
+        except ValueError as error:
+            msg = f"the record of job {job_id!r} in {self.folder} is damaged: {error}"
+            raise FleetError(msg, mend=f"rm {self._path(job_id, 'record.json')}") from error
+        return record
 
     def all(self) -> Iterator[Record]:
         """Read all records, oldest first."""

@@ -37,7 +37,7 @@ def read(path: Path | str, ending: str) -> Any:
     try:
         with Path(path).open("rb") as stream:
             return _find(stream, ending)
-    except (OSError, struct.error, ValueError, KeyError) as error:
+    except (OSError, struct.error, ValueError, KeyError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         msg = f"{path} is not a GGUF file that can be read: {reason}"
         raise ModelError(msg, mend="lm.gguf_file.write(checkpoint_folder, path)") from error
@@ -63,6 +63,9 @@ def _value(stream: BinaryIO, kind: int) -> Any:
     if kind != ARRAY:
         return _number(stream, FORMATS[kind])
     inner, count = _number(stream, "<I"), _number(stream, "<Q")
+    if inner == ARRAY:
+        msg = "arrays of arrays, which no model has"
+        raise ValueError(msg)
     if inner in FORMATS:
         stream.seek(count * struct.calcsize(FORMATS[inner]), 1)
         return None

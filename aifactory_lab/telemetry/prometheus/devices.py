@@ -110,5 +110,5 @@ def _summed(values: dict[str, float]) -> dict[str, float]:
     if "memory_available" in values and "memory_total" in values:
         values.setdefault("memory_used", values["memory_total"] - values["memory_available"])
     if rows := [values[part] for part in SUMS["remapped_rows"] if part in values]:
-        values.setdefault("remapped_rows", math.fsum(rows))
+        values.setdefault("remapped_rows", sum(rows))
     return {name: value for name, value in values.items() if name in METRICS}

@@ -13,7 +13,7 @@ be known yet (one look gives no rate) is `None`, never 0. It does not know what 
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,8 +42,7 @@ class Span:
     def total(self, name: str, passes: Passes | None = None) -> float | None:
         """Return the growth of all series of a name, or of those whose labels pass; `None` if none is there."""
         series = self.grown.get(name, {})
-        kept = [value for labels, value in series.items() if passes is None or passes(dict(labels))]
-        return math.fsum(kept) if kept else None
+        return summed(value for labels, value in series.items() if passes is None or passes(dict(labels)))
 
     def buckets(self, name: str) -> Buckets | None:
         """Return what a histogram observed, from its ``…_bucket`` series added up; `None` if there are none."""
@@ -55,6 +54,16 @@ class Span:
             except ValueError:  # a bucket that does not say which
                 continue
         return Buckets.of(counts) if counts else None
+
+
+def summed(values: Iterable[float]) -> float | None:
+    """Return the sum, `None` if there is nothing to add or it is beyond all floats."""
+    known = list(values)
+    try:
+        total = math.fsum(known)
+    except (OverflowError, ValueError):  # the latter: infinities of both signs
+        return None
+    return total if known and math.isfinite(total) else None
 
 
 class Growth:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from aifactory_lab.telemetry.prometheus.exposition import Sample
-from aifactory_lab.telemetry.prometheus.growth import Growth, Series, Span
+from aifactory_lab.telemetry.prometheus.growth import Growth, Series, Span, summed
 from aifactory_lab.telemetry.prometheus.histograms import Buckets
 from aifactory_lab.telemetry.prometheus.service_names import TRITON_MICROSECONDS, VLLM, Product, Term
 from aifactory_lab.telemetry.readings import State
@@ -105,14 +105,13 @@ def _told(samples: Told, term: Term) -> bool:
 def _now(samples: Told, term: Term) -> float | None:
     name = _first(samples, term)
     values = [row.value for row in samples.get(name or "", ()) if math.isfinite(row.value)]
-    if not values:
-        return None
-    return math.fsum(values) * term.scale / (len(values) if term.mean else 1)
+    total = summed(values)
+    return None if total is None else total * term.scale / (len(values) if term.mean else 1)
 
 
 def _grown(span: Span, samples: Told, terms: Sequence[Term]) -> float:
     grown = (span.total(_first(samples, term) or "", term.passes) for term in terms)
-    return math.fsum(value for value in grown if value is not None)
+    return summed(value for value in grown if value is not None) or 0.0
 
 
 def _quantiles(metric: str, term: Term, buckets: Buckets | None) -> Readings:

@@ -185,7 +185,8 @@ def _shape(layout: Layout) -> tuple[set[Entity], tuple[str, ...], str]:
 def _natural(entity: Entity) -> list[tuple[int, int, str]]:
     """Sort gpu 10 behind gpu 9."""
     parts = re.split(r"(\d+)", "\0".join(entity.path))
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    bare = [part.lstrip("0") for part in parts]  # the longer number is the greater, of whatever length
+    return [(0, len(own), own) if part.isdecimal() else (1, 0, part) for part, own in zip(parts, bare, strict=True)]
 
 
 def _origin(samples: Samples) -> Origin:
