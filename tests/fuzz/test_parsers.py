@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from tests.fuzz.contract import REFUSED
 from tests.fuzz.mutations import documents
+from tests.fuzz.regressions import FOUND
 from tests.fuzz.targets import everywhere
 
 TARGETS = [target for _, target in everywhere()]
-EXAMPLES = 120
+EXAMPLES = 60
 every = pytest.mark.parametrize("target", TARGETS, ids=[target.name for target in TARGETS])
 
 
@@ -48,3 +49,14 @@ def test_cut_anywhere(target):
 @every
 def test_noise(target, data):
     target.ask(data)
+
+
+NAMED = {target.name: target for target in TARGETS}
+CASES = [(name, what, data) for name, cases in FOUND.items() for what, data in cases]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [(name, data) for name, _, data in CASES], ids=[f"{n}: {w}" for n, w, _ in CASES]
+)
+def test_what_once_broke_it(name, data):
+    NAMED[name].ask(data)
