@@ -76,6 +76,8 @@ def _commands(machine: Machine, asked: argparse.Namespace) -> Walk:
 
 def _blocks(machine: Machine, asked: argparse.Namespace) -> Walk:
     for document in markdown():
+        if document.name == "CONTRIBUTING.md":
+            continue  # its blocks go into files, where `tests/documents/test_howtos.py` puts them
         for pasted in notebooks.pastings(document):
             yield pasted.name, partial(notebooks.run_pasted, machine, pasted, document.name)
 
