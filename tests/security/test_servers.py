@@ -1,5 +1,6 @@
 """Each server of the house, told to listen to all: without the token it says nothing, with it everything."""
 
+import logging
 import os
 import pty
 import re
@@ -59,12 +60,15 @@ def test_predictions_want_a_token_that_was_made(predictions):
     assert httpx.post(f"{url}/reload", headers=predictions.headers).json()["changed"] is False
 
 
-def test_dashboards_of_the_same_user_get_in_and_do_not_tell(predictions):
+def test_dashboards_of_the_same_user_get_in_and_do_not_tell(predictions, caplog):
+    caplog.set_level(logging.DEBUG)
     found = next(url for url in announced() if predictions.token in url)
     assert predictions.token not in repr(predictions)
     with PrometheusSource(found) as source:
         assert source.sample().layout.entities
         assert predictions.token not in f"{source.key} {source.layout} {source.facts()} {source!r}"
+    assert "/metrics" in caplog.text, "httpx logs what it asks"
+    assert predictions.token not in caplog.text
 
 
 def test_a_load_test_brings_the_token_of_its_environment(predictions, monkeypatch):
@@ -93,8 +97,9 @@ def test_a_language_model_wants_a_key_that_was_made(checkpoint):
 
 def test_a_page_that_rebinds_its_name_reaches_neither(bundle, checkpoint):
     evil = {"host": "rebound.example", "origin": "http://rebound.example"}
-    with serve.start(bundle.folder, threads=1) as predictions, llm.start(checkpoint.folder, slots=1) as model:
-        assert doors([*family(predictions.pid), *family(model.pid)]) == {"127.0.0.1"}
+    here = serve.start(bundle.folder, threads=1, where="thread")
+    with here as predictions, llm.start(checkpoint.folder, slots=1) as model:
+        assert doors(family(model.pid)) == {"127.0.0.1"}
         for server in (predictions, model):
             for method, path in [*OF_PREDICTIONS, *OF_LLM, ("GET", "/health")]:
                 assert httpx.request(method, server.url + path, headers=evil).status_code == 403, path

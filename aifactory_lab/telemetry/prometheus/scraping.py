@@ -80,7 +80,8 @@ class Endpoint:
         """Return the text and its content type; errors as in `scrape`."""
         deadline = time.monotonic() + self.timeout
         try:
-            with self._open().stream("GET", self.url, headers={"accept": ACCEPT}) as answer:
+            url, who = _parted(self.url)
+            with self._open().stream("GET", url, auth=who, headers={"accept": ACCEPT}) as answer:
                 self._check(answer)
                 body = b"".join(self._chunks(answer, deadline))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -152,6 +153,13 @@ def redacted(url: str) -> str:
     shown = [(name, "***" if SECRET.search(name) else value) for name, value in query]
     netloc = f"***@{place[2]}" if place[1] else parts.netloc
     return parts._replace(netloc=netloc, query=urlencode(shown, safe="*[]{}"), fragment="").geturl()
+
+
+def _parted(url: str) -> tuple[httpx.URL, tuple[str, str] | None]:
+    """Return a URL without its credentials, and them: httpx writes the URLs that it asks into its log."""
+    whole = httpx.URL(url)
+    who = (whole.username, whole.password) if whole.userinfo else None
+    return whole.copy_with(username=None, password=None), who
 
 
 def _split(url: str) -> SplitResult:
