@@ -142,7 +142,7 @@ class Links:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Return the links that `to_dict` described."""
         parts = {
-            name: Part(tuple(map(Link.from_dict, part["links"])), tuple(part["notes"]), part["date"])
+            name: Part(tuple(map(Link.from_dict, part["links"])), tuple(map(str, part["notes"])), str(part["date"]))
             for name, part in values["parts"].items()
         }
         return cls(values["machine"], values["folder"], parts)

@@ -92,7 +92,10 @@ class Link:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Return the link that `to_dict` described."""
-        return cls(**{**values, "passes": tuple(map(float, values["passes"]))})
+        promised = values["promised_bytes_s"]
+        texts = {name: str(values[name]) for name in ("name", "what", "source", "reason")}
+        rates = tuple(map(float, values["passes"]))
+        return cls(passes=rates, promised_bytes_s=None if promised is None else float(promised), **texts)
 
     def __str__(self) -> str:
         told = self.told()

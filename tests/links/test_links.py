@@ -1,10 +1,11 @@
 """Links as users see them: kept per machine and folder, told in words and tables, compared, on the command line."""
 
 import json
+import platform
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -125,3 +126,24 @@ def test_the_command_shows_what_is_kept_and_measures_again_when_asked(folder):
     assert f"measured {links.kept(folder).date}" in shown.output
     refused = CliRunner().invoke(app, ["links", "--workspace", "/proc/nowhere"])
     assert refused.exit_code == 2
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+LINK = st.fixed_dictionaries(dict.fromkeys(("name", "what", "passes", "promised_bytes_s", "source", "reason"), JSON))
+PART = st.fixed_dictionaries({"links": st.lists(LINK, max_size=2), "notes": JSON, "date": JSON})
+FILES = JSON | st.fixed_dictionaries(
+    {"form": st.just(1), "machine": st.just(platform.node()), "folder": st.text(), "parts": JSON}
+    | {"parts": st.dictionaries(st.sampled_from(["copy", "disk"]), JSON | PART, max_size=2)}
+)
+
+
+@given(FILES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_lies_in_the_file_it_is_links_or_nothing(tmp_path, content):
+    (tmp_path / "links.json").write_text(json.dumps(content))
+    found = links.kept(tmp_path)
+    assert found is None or (found.table().height == len(found.links) and found.words() is not None)
