@@ -41,6 +41,8 @@ class Part:
     """A part of the plant; what it needs is started by `__enter__`, and ended by `__exit__`."""
 
     name = ""
+    signals = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM)  # what it is struck with
+    limit = LIMIT  # seconds after which its work counts as hanging
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / self.name
@@ -76,7 +78,7 @@ class Part:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._worker.join(LIMIT + 30)
+        self._worker.join(self.limit + 30)
         hangs = self._worker.is_alive()
         self.stop()
         if hangs:
@@ -97,7 +99,7 @@ class Part:
                 self.work()
             except Exception as error:  # noqa: BLE001 - the storm goes on, and its table says what was wrong
                 self.wrong.append(f"{type(error).__name__}: {error}"[:400])
-            if (took := time.monotonic() - began) > LIMIT + 15:
+            if (took := time.monotonic() - began) > self.limit + 15:
                 self.wrong.append(f"it took {took:.0f} s")
             self._over.wait(0.05)
 

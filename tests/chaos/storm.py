@@ -58,7 +58,7 @@ class Storm:
         if not choices:
             return None
         part, name, process = self.random.choice(choices)
-        chosen = with_signal or self.random.choices(list(SIGNALS), list(SIGNALS.values()))[0]
+        chosen = with_signal or self.random.choices(part.signals, [SIGNALS[one] for one in part.signals])[0]
         held = self.random.uniform(*STOPPED) if chosen == signal.SIGSTOP else 0.0
         began = time.monotonic()
         self._send(process, chosen, held)

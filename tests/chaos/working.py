@@ -1,6 +1,7 @@
 """What works under strikes: a production line, the fleet's engine and its jobs, a Dask cluster."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -160,9 +161,14 @@ class Jobs(Part):
 
 
 class Workers(Part):
-    """A Dask cluster on this machine: a worker that dies is replaced, and its task is run again."""
+    """A Dask cluster on this machine: a worker that dies is replaced, and its task is run again.
+
+    SIGTERM is no strike here: it tells a worker of Dask to leave, and Dask does not replace it.
+    """
 
     name = "dask"
+    signals = (signal.SIGKILL, signal.SIGSTOP)
+    limit = PATIENCE  # while a worker is started anew, what it should compute waits
 
     def start(self) -> None:
         """Start two workers."""
@@ -173,7 +179,7 @@ class Workers(Part):
         """Compute something."""
         self.turn += 1
         parts = self.cluster.client.map(pow, range(20), [2] * 20, key=f"square-{self.turn}")
-        total = self.cluster.client.submit(sum, parts, key=f"sum-{self.turn}").result(LIMIT)
+        total = self.cluster.client.submit(sum, parts, key=f"sum-{self.turn}").result(self.limit)
         self.seen["right" if total == sum(n * n for n in range(20)) else "wrong"] += 1
         time.sleep(0.2)
 
