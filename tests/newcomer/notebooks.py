@@ -30,10 +30,6 @@ def score(file): return len(file)
 def etl(client): return client.submit(sum, [1, 2, 3]).result()
 """,
 }
-INSTEAD = {
-    # A Fleet without MIG or Slurm has no second node; and a training of the reader's own is not called like a room.
-    "fleet.gang(etl, gpus=4, nodes=2)": "fleet.gang(etl, gpus=2, nodes=1)",
-}
 SCRIPT = """
 import json, sys, nbformat, nbclient
 path, folder = sys.argv[1:]

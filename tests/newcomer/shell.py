@@ -34,8 +34,9 @@ class Step:
     left_out: str = ""
 
     def row(self) -> str:
-        verdict = f"left out: {self.left_out}" if self.left_out else self.stumbled or "ok"
-        return f"| `{self.what.replace('|', chr(92) + '|')}` | {self.seconds:.0f} | {verdict.replace('|', '/')} |"
+        """Return it as a row of a Markdown table."""
+        verdict = " ".join((f"left out: {self.left_out}" if self.left_out else self.stumbled or "ok").split())
+        return f"| `{self.what.replace('|', '/')}` | {self.seconds:.0f} | {verdict.replace('|', '/')} |"
 
 
 def kind(command: str) -> str:
