@@ -91,7 +91,7 @@ def _described(word: str, workspace: Path | None, *, check: bool, new: bool, sch
     from aifactory_lab import blueprints
 
     if new or schema:
-        typer.echo(blueprints.template() if new else blueprints.schema())
+        typer.echo(blueprints.template() if new else blueprints.schema(), nl=False)
         return 0
     if not word or not usual:
         msg = "--check needs a blueprint" if not word else "sizes are settings of the blueprint, not options beside it"

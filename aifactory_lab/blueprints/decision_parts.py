@@ -68,6 +68,9 @@ class Model(Part):
 class Endpoint(Part):
     """The HTTP endpoint of predictions, and the load test on it."""
 
+    engine: Annotated[str, AfterValidator(words.predictor)] = Field(
+        default="auto", description="What predicts; auto: what is fastest at each batch size."
+    )
     concurrency: Users = Field(default=decisions.CONCURRENCY, description="Clients that ask at once.")
     seconds: Seconds = Field(default=decisions.LOAD_SECONDS, description="How long they ask.")
     host: Text = "127.0.0.1"

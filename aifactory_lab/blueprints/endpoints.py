@@ -38,6 +38,7 @@ def _started(run: Run) -> Iterator[Server]:
         assert described is not None
         wanted = described.endpoint
         if wanted.keep and isinstance(made, line.Run):
-            yield serve.start(made.artefacts["train"].folder / "bundle", host=wanted.host, port=wanted.port)
+            model, engines = made.artefacts["train"].folder / "bundle", made.settings.engines
+            yield serve.start(model, host=wanted.host, port=wanted.port, engines=engines)
         elif wanted.keep and isinstance(made, line.tokens.Run):
             yield line.tokens.endpoint(made.artefacts, made.settings, host=wanted.host, port=wanted.port)

@@ -70,6 +70,9 @@ class Tuning(Part):
 class TokenEndpoint(Part):
     """The OpenAI-compatible server, and the load test on it."""
 
+    engine: Literal["auto", "llama.cpp", "vllm"] = Field(
+        default="auto", description="What computes the tokens; auto: vLLM on a GPU, llama.cpp without one."
+    )
     users: list[Users] = Field(
         default=[1, 8, 32], min_length=1, max_length=16, description="Who ask at once, a test each."
     )

@@ -18,6 +18,7 @@ from aifactory_lab.datasets.entries import ENTRIES
 from aifactory_lab.errors import FactoryError
 from aifactory_lab.etl import recipes
 from aifactory_lab.etl.curation.redaction import PATTERNS
+from aifactory_lab.serve import engines
 from aifactory_lab.train import estimators
 
 
@@ -44,7 +45,7 @@ def one_of(word: str, there: Collection[str], what: str, *, at: str = "") -> str
     meant = near(word, there)
     hint = f"; did you mean {meant!r}? There" if meant else "; there"
     said = f"no {what} {word!r}{hint} are: {', '.join(there)}"
-    raise refusal(said, at=at, mend=f"{meant}" if meant else "")
+    raise refusal(said, at=at, mend=f"write {meant} for {word}" if meant else "")
 
 
 def plain(value: Any) -> Any:
@@ -73,6 +74,11 @@ def estimator(word: str) -> str:
 def redacted(word: str) -> str:
     """Return a kind of personal data that can be redacted."""
     return one_of(word, PATTERNS, "kind of personal data")
+
+
+def predictor(word: str) -> str:
+    """Return the name of an engine of predictions, or auto."""
+    return one_of(word, ("auto", *engines.OPENERS), "engine")
 
 
 def parameters(name: str, given: Mapping[str, Any]) -> None:

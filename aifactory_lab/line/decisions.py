@@ -45,6 +45,8 @@ class Settings:
         As for `train.fit`.
     model
         What the model is registered as.
+    engine
+        What predicts, in the batch and in the endpoint; by default what is fastest at each batch size.
     concurrency, seconds
         Of the load test on the endpoint: clients, and how long.
     slo_ms
@@ -62,10 +64,16 @@ class Settings:
     validation: float = train.table.VALIDATION
     costs: train.evaluation.Costs = field(default_factory=train.evaluation.Costs)
     model: str = MODEL
+    engine: str = ""
     concurrency: int = CONCURRENCY
     seconds: float = LOAD_SECONDS
     slo_ms: float = SLO_MS
     goodput: float | None = None
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that may be chosen; empty for all."""
+        return (self.engine,) if self.engine else ()
 
     @cached_property
     def steps(self) -> etl.Recipe:
@@ -203,9 +211,9 @@ def _ladder(folder: Path, material: Material, done: Done) -> StationReport:  # n
     return meter.report
 
 
-def _score(folder: Path, material: Material, done: Done) -> StationReport:  # noqa: ARG001
+def _score(folder: Path, material: Material, done: Done) -> StationReport:
     """Score every row in one batch; the engines are measured first, and that is not counted."""
-    predictor = serve.Predictor.load(done["train"].folder / "bundle")
+    predictor = serve.Predictor.load(done["train"].folder / "bundle", engines=material.settings.engines)
     predictor.table.write_parquet(folder / "engines.parquet")
     predictor.measurements.write_parquet(folder / "measurements.parquet")
     return serve.score(predictor, done["etl"].path("features.parquet"), folder / "predictions.parquet", progress=False)
@@ -216,7 +224,7 @@ def _serve(folder: Path, material: Material, done: Done) -> StationReport:  # no
     wanted, bundle = material.settings, train.Bundle.load(done["train"].folder / "bundle")
     rows = pl.scan_parquet(done["etl"].path("features.parquet")).select(bundle.names).head(2000).collect()
     load = {"concurrency": wanted.concurrency, "seconds": wanted.seconds, "slo_ms": wanted.slo_ms}
-    with serve.start(bundle.folder) as server, Meter("serve", unit="requests") as meter:
+    with serve.start(bundle.folder, engines=wanted.engines) as server, Meter("serve", unit="requests") as meter:
         found = serve.load.test(server.url, rows, **load)
         answered = found.statuses.get("200", 0)
         meter.count(answered, memory_bytes=answered * 4 * len(bundle.names), **found.to_dict())
@@ -230,8 +238,8 @@ STATIONS = (
     Station("etl", ("ingest",), _etl, decided_by=RECIPE),
     Station("train", ("etl",), _train, decided_by=TRAINED),
     Station("ladder", ("etl",), _ladder),
-    Station("score", ("etl", "train"), _score),
-    Station("serve", ("train",), _serve, decided_by=("concurrency", "seconds", "slo_ms")),
+    Station("score", ("etl", "train"), _score, decided_by=("engine",)),
+    Station("serve", ("train",), _serve, decided_by=("engine", "concurrency", "seconds", "slo_ms")),
 )
 
 

@@ -46,6 +46,8 @@ class Settings:
         Steps of the adapter's training; the hash of its pairs, if they are not those of the corpus itself.
     model, adapter
         What base and adapter are registered and served as.
+    engine
+        What computes the tokens: as for `serve.llm.start`.
     users, answer_tokens, seconds
         Of the load test: how many ask at once, one test for each; tokens of an answer; how long each lasts.
     slots, request_tokens
@@ -70,6 +72,7 @@ class Settings:
     pairs_sha256: str = ""
     model: str = MODEL
     adapter: str = ADAPTER
+    engine: str = "auto"
     users: tuple[int, ...] = CONCURRENCIES
     answer_tokens: int = ANSWER_TOKENS
     seconds: float = LOAD_SECONDS

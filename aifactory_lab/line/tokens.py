@@ -209,7 +209,7 @@ def endpoint(done: Done, settings: Settings, **options: Any) -> "serve.llm.Serve
     """Serve the base and the adapter of a run; `options` are those of `serve.llm.start`."""
     base, adapter = done["pretrain"].folder / "model", done["tune"].folder / "adapter"
     slots = settings.slots or max(settings.users)
-    options = {"slots": slots, "context": settings.request_tokens, **options}
+    options = {"engine": settings.engine, "slots": slots, "context": settings.request_tokens, **options}
     return serve.llm.start(base, name=settings.model, adapters={settings.adapter: adapter}, **options)
 
 
@@ -221,7 +221,7 @@ def _prompts(done: Done) -> list[Any]:
 
 CURATED, SIZED = ("curation",), ("depth", "tokens", "context", "seed")
 TUNED = ("tune_steps", "pairs_sha256", "adapter")
-SERVED = ("users", "answer_tokens", "seconds", "slots", "request_tokens", "ttft_ms", "itl_ms", "model")
+SERVED = ("engine", "users", "answer_tokens", "seconds", "slots", "request_tokens", "ttft_ms", "itl_ms", "model")
 STATIONS = (
     Station("corpus", (), _corpus),
     Station("curate", ("corpus",), _curate, decided_by=CURATED),

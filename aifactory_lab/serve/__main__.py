@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             host=words.host,
             port=words.port,
             threads=words.threads,
+            engines=tuple(filter(None, words.engines.split(","))),
             watch=words.watch,
             limits=limits,
             ready=ready,
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default=HOST, help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
     parser.add_argument("--threads", type=int, help="most threads per prediction (default: all cores but one)")
+    parser.add_argument("--engines", default="", help="choose among these only, with commas between (default: all)")
     parser.add_argument("--watch", type=float, default=0.0, help="seconds between looks for a new champion")
     parser.add_argument("--max-body-bytes", type=int, default=Limits.max_body_bytes)
     parser.add_argument("--max-requests", type=int, default=Limits.max_requests)

@@ -12,7 +12,7 @@ True
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -44,7 +44,7 @@ class Champion:
         return ((b"x-model-version", self.version.encode()),)
 
     @classmethod
-    def load(cls, folder: Path | str, *, threads: int | None = None) -> Self:
+    def load(cls, folder: Path | str, *, threads: int | None = None, engines: Sequence[str] = ()) -> Self:
         """Load a model folder and prove that it answers.
 
         Raises
@@ -53,7 +53,7 @@ class Champion:
             If the folder is not a model of ours or is damaged.
         """
         bundle = Bundle.load(folder)
-        predictor = Predictor.load(bundle, threads=threads)
+        predictor = Predictor.load(bundle, threads=threads, engines=engines)
         if not np.isfinite(predictor(probe_rows(bundle, 8))).all():
             msg = f"{folder} gives no probabilities for rows in the ranges of its training"
             raise ModelError(msg, mend="train again, or take an earlier version from the registry")

@@ -15,7 +15,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -53,6 +53,7 @@ def start(
     host: str = HOST,
     port: int = 0,
     threads: int | None = None,
+    engines: Sequence[str] = (),
     watch: float = 0.0,
     limits: "Limits | None" = None,
     where: Where = "process",
@@ -69,6 +70,8 @@ def start(
         ``$AIFACTORY_TOKEN`` or ``$AIFACTORY_TOKEN_FILE``, else a new one, which is the server's ``token``.
     threads
         The most threads one prediction may use; by default all cores but one, which the network needs.
+    engines
+        Restrict the choice by batch size to these (`serve.engines`); by default every one that can serve the model.
     watch
         Seconds between two looks at the source for a new champion; 0 reloads on ``POST /reload`` only.
     limits
@@ -86,11 +89,12 @@ def start(
     token = tokens.wanted(host)
     options = {"host": host, "port": port, "threads": threads, "watch": watch}
     if where == "thread":
-        return _start_thread(source, token, limits=limits, **options)
+        return _start_thread(source, token, limits=limits, engines=engines, **options)
     if callable(source):
         msg = "a function as the source of the champion works in a thread only"
         raise FactoryError(msg, mend='serve.start(function, where="thread")')
-    return _start_process(source, token, options | (asdict(limits) if limits else {}))
+    named = {"engines": ",".join(engines)} if engines else {}
+    return _start_process(source, token, options | named | (asdict(limits) if limits else {}))
 
 
 def run(
@@ -99,6 +103,7 @@ def run(
     host: str = HOST,
     port: int = 0,
     threads: int | None = None,
+    engines: Sequence[str] = (),
     watch: float = 0.0,
     limits: "Limits | None" = None,
     token: Token | None = None,
@@ -131,7 +136,8 @@ def run(
             ready(self, url)
 
     with listening, ExitStack() as told:
-        service = Service(source, limits=limits, threads=threads or max(1, cores() - 1), watch=watch)
+        allowed = threads or max(1, cores() - 1)
+        service = Service(source, limits=limits, threads=allowed, watch=watch, engines=engines)
         Announcing(config(Guarded(Application(service), gate))).run(sockets=[listening])
 
 

@@ -9,7 +9,7 @@ while the others are answered, and a successor replaces the champion between two
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -48,12 +48,20 @@ class Service:
         The most threads that one prediction may use.
     watch
         Seconds between two looks at the source; 0 reloads only when asked to.
+    engines
+        Those that may be chosen by batch size; by default every one that can serve the model.
     """
 
     def __init__(
-        self, source: Source, *, limits: Limits | None = None, threads: int | None = None, watch: float = 0.0
+        self,
+        source: Source,
+        *,
+        limits: Limits | None = None,
+        threads: int | None = None,
+        watch: float = 0.0,
+        engines: Sequence[str] = (),
     ) -> None:
-        self.source, self.threads, self.watch = source, threads, watch
+        self.source, self.threads, self.watch, self.engines = source, threads, watch, tuple(engines)
         self.limits = limits or Limits()
         self.meters = Meters()
         self.batcher = Batcher(max_wait=self.limits.max_wait_seconds, meters=self.meters)
@@ -61,7 +69,7 @@ class Service:
         self.meters.watch_requests(lambda: self.open_requests)
         self._signature = signature(source)
         self._reloading = asyncio.Lock()
-        self._serve(Champion.load(find(source), threads=threads))
+        self._serve(Champion.load(find(source), threads=threads, engines=self.engines))
 
     async def predict(self, media_type: str, body: bytes) -> Answer:
         """Answer one request for predictions; never raises for what a client sent."""
@@ -98,7 +106,9 @@ class Service:
         async with self._reloading:
             try:
                 self._signature = signature(self.source)
-                champion = await asyncio.to_thread(Champion.load, find(self.source), threads=self.threads)
+                champion = await asyncio.to_thread(
+                    Champion.load, find(self.source), threads=self.threads, engines=self.engines
+                )
             except FactoryError:
                 self.meters.reloaded("refused")
                 raise

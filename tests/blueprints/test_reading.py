@@ -66,6 +66,8 @@ def test_the_line_that_is_told_is_the_one_that_was_broken(number, how):
             "no estimator 'xgbost'; did you mean 'xgboost'? There are: xgboost",
         ),
         ("estimator: xgboost", "estimator: kmeans", "no estimator 'kmeans'; there are: xgboost, random_forest"),
+        ("engine: xgboost", "engine: onxx", "no engine 'onxx'; did you mean 'onnx'? There are: auto, xgboost"),
+        ("engine: llama.cpp", "engine: llama", "tokens.endpoint.engine: should be 'auto', 'llama.cpp' or 'vllm'"),
         ("max_depth: 4", "max_dept: 4", "no parameter of xgboost 'max_dept'; did you mean 'max_depth'"),
         ("max_depth: 4", "max_depth: deep", "decisions.model.parameters.max_depth: should be of the kind of 6"),
         ("max_depth: 4", "max_depth: [4]", "parameters.max_depth: should be one number, word or truth value"),

@@ -128,10 +128,11 @@ def test_all_that_the_data_does_not_have_is_said_at_once(own):
 
 def test_endpoints_that_are_to_be_kept_answer_until_the_block_ends(own):
     folder, _ = own
-    (folder / "kept.yaml").write_text(TRIPS.replace("seconds: 0.5", "seconds: 0.5, keep: true"))
+    (folder / "kept.yaml").write_text(TRIPS.replace("seconds: 0.5", "seconds: 0.5, engine: onnx, keep: true"))
     run = blueprints.run(blueprints.read(folder / "kept.yaml"), folder / "ws", say=None)
     with blueprints.serving(run) as (server,):
         row = {"km": 49.0, "seats": 4, "driver_rate": 0.5, "hour_of_day": 8, "weekday": 1}
+        assert {choice["engine"] for choice in httpx.get(f"{server.url}/model").json()["engines"]} == {"onnx"}
         assert 0 < httpx.post(f"{server.url}/predict", json=row).json()["probability"] < 1
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{server.url}/health")

@@ -34,6 +34,7 @@ decisions:
       false_alarm: 1
       miss: 2.5
   endpoint:
+    engine: xgboost
     concurrency: 8
     seconds: 2
     host: 127.0.0.1
@@ -63,6 +64,7 @@ tokens:
     steps: 5
     pairs: library
   endpoint:
+    engine: llama.cpp
     users: [1, 4]
     answer_tokens: 16
     seconds: 1
