@@ -230,3 +230,18 @@ def test_too_many_at_once_get_429_and_are_told_when_to_return(narrow, row):
         assert half.recv(100).startswith(b"HTTP/1.1 200")
         half.close()
     assert httpx.post(narrow.url + "/predict", json=row).status_code == 200
+
+
+def test_a_connection_rests_longer_than_the_pools_of_clients_keep_it(server, row):
+    """httpx lets go after 5 s; a server that hung up then would do it in the middle of the next request."""
+    place = urlsplit(server.url)
+    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
+    for pause in (5.5, 0.0):
+        connection.request("POST", "/predict", json.dumps(row), {"content-type": JSON})
+        answer = connection.getresponse()
+        assert (answer.status, bool(answer.read())) == (200, True)
+        assert not answer.will_close
+        first = connection.sock
+        time.sleep(pause)
+        assert connection.sock is first
+    connection.close()
