@@ -12,14 +12,13 @@ fields. This module does not predict.
 (array([[ 7., nan]], dtype=float32), {1: RowError(field='hour', message='Input should be a valid number')})
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import orjson
-from pydantic_core import SchemaValidator, ValidationError, core_schema
+from pydantic_core import SchemaValidator, ValidationError, core_schema, from_json
 
 from aifactory_lab.errors import DataError
 from aifactory_lab.serve import arrow_bodies
@@ -203,9 +202,9 @@ def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        # Python's reader also takes NaN, Infinity and 1e400: then only the row that has one is refused.
+        # This reader also takes NaN, Infinity and 1e400: then only the row that has one is refused.
         try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
+            return from_json(body)
+        except ValueError:
             msg = f"the body is not JSON: {error}"
             raise DataError(msg) from error

@@ -142,7 +142,8 @@ class Board(anywidget.AnyWidget):
             elif self._asleep:
                 self._post([packet for feed in self.feeds for packet in feed.missed()])
             self._asleep = False
-        if kind == "facts" and 0 <= (index := int(content.get("feed", -1))) < len(self.feeds):
+        index = content.get("feed")
+        if kind == "facts" and isinstance(index, int) and 0 <= index < len(self.feeds):
             self.send({"k": "facts", "feed": index, "facts": self.feeds[index].facts(str(content.get("entity")))})
 
     def _greet(self) -> None:
@@ -187,8 +188,9 @@ class Board(anywidget.AnyWidget):
 
 
 def _hear(board: Board, content: Mapping[str, Any], _: Any) -> None:
-    """Hand on a message; a function, so that the widget does not hold itself."""
-    board.hear(content)
+    """Hand on a message; a function, so that the widget does not hold itself. Anything on a page may send one."""
+    if isinstance(content, Mapping):
+        board.hear(content)
 
 
 def replace(name: str) -> str:

@@ -19,6 +19,7 @@ import orjson
 
 from aifactory_lab.errors import FactoryError, ModelError
 from aifactory_lab.serve.llm.engines import Plan, Served
+from aifactory_lab.serve.llm.streams import count
 from aifactory_lab.serve.llm.upstream import Address, Unreachable, fetch
 
 
@@ -87,7 +88,9 @@ def _models(body: bytes, where: str, name: str) -> tuple[Served, ...]:
     """Return the models of a server, the one that was asked for first."""
     try:
         cards = orjson.loads(body)["data"]
-        found = [Served(str(card["id"]), card.get("parent"), card.get("max_model_len")) for card in cards]
+        found = [
+            Served(str(card["id"]), card.get("parent"), count(card.get("max_model_len")) or None) for card in cards
+        ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         msg = f"{where} answers, but not as an OpenAI-compatible server: {error}"
         raise FactoryError(msg, mend=f"curl {where}/v1/models") from error

@@ -20,7 +20,7 @@ import orjson
 
 from aifactory_lab.access.asgi import Message, Receive, Send
 from aifactory_lab.access.gate import OPEN, Gate
-from aifactory_lab.serve.llm import refusals, requests
+from aifactory_lab.serve.llm import refusals, requests, streams
 from aifactory_lab.serve.llm.admission import Admission, Full
 from aifactory_lab.serve.llm.engines import Engine
 from aifactory_lab.serve.llm.meters import Meters
@@ -38,6 +38,7 @@ PATHS = {"/health": "GET", "/metrics": "GET", "/v1/models": "GET", **dict.fromke
 CLOSE = (b"connection", b"close")  # the body is not read, so the connection cannot be used again
 READER_SECONDS = 60.0  # that a client may take nothing of its answer, as nginx has it (send_timeout)
 LOG = logging.getLogger("aifactory_lab.serve.llm")
+SENSELESS = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # what nonsense makes one stumble over
 
 
 @dataclass(frozen=True)
@@ -241,22 +242,31 @@ class Job:
         while data := await exchange.piece():
             if passed := stream.pass_on(data, time.perf_counter()):
                 await self.answer.more(self._signed(passed))
-        await self.answer.more(b"", last=True)
+        await self.answer.more(self._signed(stream.end(time.perf_counter())), last=True)
         self._finish(stream.reason or "stop")
 
     async def _join(self, exchange: Exchange, joined: Whole) -> None:
-        while data := await exchange.piece():
-            self.stream.pass_on(data, time.perf_counter())
-        await self.answer.whole(200, self._signed(orjson.dumps(joined.answer())))
+        try:
+            while data := await exchange.piece():
+                self.stream.pass_on(data, time.perf_counter())
+            self.stream.end(time.perf_counter())
+            body = orjson.dumps(joined.answer())
+        except SENSELESS as error:
+            raise refusals.senseless(error) from error
+        await self.answer.whole(200, self._signed(body))
         self._finish(self.stream.reason or "stop")
 
     async def _pass_whole(self, exchange: Exchange) -> None:
         body = await exchange.body()
-        found = orjson.loads(body)
-        usage, choices = found.get("usage") or {}, found.get("choices") or [{}]
-        self.stream.prompt_tokens = usage.get("prompt_tokens", 0)
+        try:
+            found = orjson.loads(body)
+            usage, choices = found.get("usage") or {}, found.get("choices") or [{}]
+            self.stream.prompt_tokens = streams.count(usage.get("prompt_tokens"))
+            reason, tokens = str(choices[0].get("finish_reason") or "stop"), usage.get("completion_tokens")
+        except SENSELESS as error:
+            raise refusals.senseless(error) from error
         await self.answer.whole(200, self._signed(body))
-        self._finish(choices[0].get("finish_reason") or "stop", usage.get("completion_tokens", 0))
+        self._finish(reason, streams.count(tokens))
 
     def _signed(self, body: bytes) -> bytes:
         own, wanted = self.signatures

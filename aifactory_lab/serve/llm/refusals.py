@@ -89,11 +89,22 @@ def of_engine(status: int, body: bytes) -> Refusal:
     message = str(error.get("message") or body[:500].decode(errors="replace") or f"the engine answered {status}")
     known = CONTEXT[0] == error.get("type") or any(words in message for words in CONTEXT_WORDS)
     if status == 400 and known:
-        if "n_prompt_tokens" in error:
+        if isinstance(error.get("n_prompt_tokens"), int) and isinstance(error.get("n_ctx"), int):
             message = f"the prompt has {error['n_prompt_tokens']:,} tokens, the context holds {error['n_ctx']:,}"
         return Refusal(400, message, param="messages" if "messages" in message else "prompt", code=CONTEXT[1])
     code = error.get("code")
-    return Refusal(status, message, param=error.get("param"), code=code if isinstance(code, str) else None)
+    param = None if error.get("param") is None else str(error["param"])
+    code = code if isinstance(code, str) else None
+    # A redirect, or whatever else an engine should not say, is its fault: of a proxy's "bad gateway".
+    status = status if 400 <= status < 600 else 502
+    return Refusal(
+        status, message, param=None if param is None else str(param), code=code if isinstance(code, str) else None
+    )
+
+
+def senseless(error: Exception) -> Refusal:
+    """Return that an engine's answer is not OpenAI's protocol."""
+    return Refusal(502, f"the engine's answer makes no sense: {str(error)[:200]}", code="bad_engine_answer")
 
 
 def _error(body: bytes) -> dict[str, Any]:

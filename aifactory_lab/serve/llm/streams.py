@@ -24,7 +24,7 @@ from aifactory_lab.serve.llm.refusals import Refusal
 
 END = b"\n\n"
 DATA = b"data: "
-DONE = b"data: [DONE]"
+DONE = b"[DONE]"
 
 
 class Stream:
@@ -82,6 +82,8 @@ class Stream:
     def pass_on(self, data: bytes, now: float) -> bytes:
         """Return of what came the whole events that the client is to have."""
         data = self._rest + data if self._rest else data
+        if b"\r" in data:  # the other end of a line that the standard knows, and some servers use
+            data = data.replace(b"\r\n", b"\n")
         if data.endswith(END):
             self._rest = b""
         else:
@@ -91,16 +93,21 @@ class Stream:
         passed = [self._read(event, now) if event else event for event in events]
         return END.join(event for event in passed if event is not None)
 
+    def end(self, now: float) -> bytes:
+        """Return the event that the engine left without an empty line behind it, if it did."""
+        return self.pass_on(END, now) if self._rest.strip() else b""
+
     def _read(self, event: bytes, now: float) -> bytes | None:
         """Take note of an event; return it as the client is to have it, if it is."""
-        if not event.startswith(DATA):
+        told = _data(event)
+        if told is None:
             return event  # a comment that keeps the connection alive, or a field that is not for us
-        if event == DONE:
+        if told == DONE:
             self.done = True
             return event
         try:
-            chunk: dict[str, Any] = orjson.loads(event[len(DATA) :])
-            choices, usage = chunk.get("choices") or (), chunk.get("usage")
+            chunk: dict[str, Any] = orjson.loads(told)
+            choices, usage = _choices(chunk), _usage(chunk)
         except (ValueError, AttributeError):
             return event
         if self._collect:
@@ -111,7 +118,7 @@ class Stream:
             self._note(choice, now)
         if not usage:
             return event
-        self.prompt_tokens, self._exact = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+        self.prompt_tokens, self._exact = usage["prompt_tokens"], usage["completion_tokens"]
         if choices:
             return event if self._continuous else self._apart(chunk)
         return event if self._usage_wanted else None
@@ -125,7 +132,7 @@ class Stream:
         return END.join(events)
 
     def _note(self, choice: dict[str, Any], now: float) -> None:
-        self.reason = choice.get("finish_reason") or self.reason
+        self.reason = str(choice.get("finish_reason") or self.reason)
         if choice.get("text") or _told(choice.get("delta")):
             if self._meters:
                 (self._meters.next if self.counted else self._meters.first)(now - self._last)
@@ -135,7 +142,33 @@ class Stream:
 
 def _told(delta: dict[str, Any] | None) -> bool:
     """Tell whether a part of a message holds more than the role that opens it."""
-    return bool(delta) and any(value for name, value in (delta or {}).items() if name != "role")
+    return isinstance(delta, dict) and any(value for name, value in delta.items() if name != "role")
+
+
+def _data(event: bytes) -> bytes | None:
+    """Return the data of an event, `None` if it has none."""
+    if event.startswith(DATA) and b"\n" not in event:
+        return event[len(DATA) :]
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines) if lines else None
+
+
+def _choices(chunk: dict[str, Any]) -> list[dict[str, Any]]:
+    found = chunk.get("choices")
+    return [choice for choice in found if isinstance(choice, dict)] if isinstance(found, list) else []
+
+
+def _usage(chunk: dict[str, Any]) -> dict[str, int]:
+    """Return the counts of a usage: whole numbers from 0, whatever the engine says; nothing where there is none."""
+    found = chunk.get("usage")
+    if not found or not isinstance(found, dict):
+        return {}
+    return {name: count(found.get(name)) for name in ("prompt_tokens", "completion_tokens")}
+
+
+def count(value: Any) -> int:
+    """Return a count of tokens; 0 for what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else 0
 
 
 def interrupted(refusal: Refusal) -> bytes:

@@ -103,14 +103,21 @@ class Answer:
         except orjson.JSONDecodeError:
             self.error = self.error or f"not JSON: {data[:LONGEST_MESSAGE].decode(errors='replace')}"
             return
+        if not isinstance(chunk, dict):
+            self.error = self.error or f"no chunk: {data[:LONGEST_MESSAGE].decode(errors='replace')}"
+            return
         if chunk.get("error"):
             self.error = message(data)
-        for choice in chunk.get("choices") or ():
+        choices, usage = chunk.get("choices"), chunk.get("usage")
+        for choice in (one for one in choices if isinstance(one, dict)) if isinstance(choices, list) else ():
             if _content(choice):
                 self.chunks.append(moment)
-            self.finish = choice.get("finish_reason") or self.finish
-        if usage := chunk.get("usage"):
-            self.input_tokens, self.output_tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+            self.finish = str(choice.get("finish_reason") or self.finish)
+        if usage and isinstance(usage, dict):
+            self.input_tokens, self.output_tokens = (
+                _count(usage.get("prompt_tokens")),
+                _count(usage.get("completion_tokens")),
+            )
 
 
 def events(pieces: Pieces) -> Iterator[tuple[int, bytes]]:
@@ -152,5 +159,9 @@ def message(body: bytes) -> str:
 def _content(choice: Mapping[str, Any]) -> bool:
     if choice.get("text"):
         return True
-    delta = choice.get("delta") or {}
-    return any(delta.get(key) for key in SPOKEN)
+    delta = choice.get("delta")
+    return isinstance(delta, dict) and any(delta.get(key) for key in SPOKEN)
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
