@@ -116,4 +116,23 @@ FOUND: dict[str, tuple[tuple[str, bytes], ...]] = {
     ),
     "attempts.jsonl": (("a number", b"5\n"), ("no devices", b'{"node": "n1", "rank": 0}\n')),
     "gang's address": (("a list", b"[]"), ("half a line", b'{"address": "tc')),
+    "predictions, JSON": (
+        ("half a character in a field's name", b'{"\\ud800": 1}'),
+        ("a nest without an end", DEEP),
+        ("a number of 5,000 digits", b"[[%b, 1]]" % LONG),
+    ),
+    "engine's stream": (
+        ("choices that are numbers", b'data: {"choices": [5]}\n\n'),
+        ("a usage that is a list", b'data: {"choices": [], "usage": [1]}\n\n'),
+        ("tokens below 0", b'data: {"choices": [], "usage": {"completion_tokens": -5, "prompt_tokens": "x"}}\n\n'),
+        ("text where there was an object", b'data: {"a": {"b": 1}}\n\ndata: {"a": 5}\n\n'),
+    ),
+    "stream of a load test": (
+        ("a chunk that is a number", b"data: 5\n\n"),
+        ("choices that are numbers", b'data: {"choices": [5], "usage": 7}\n\n'),
+    ),
+    "engine's refusal": (
+        ("a context that is text", b'{"type": "exceed_context_size_error", "n_prompt_tokens": "many"}'),
+        ("a field that is a list", b'{"error": {"message": "no", "param": ["a"]}}'),
+    ),
 }

@@ -5,7 +5,7 @@ from functools import cache
 
 from tests.fuzz.contract import Target
 
-ROOMS = ("of_telemetry", "of_artefacts", "of_models", "of_twin", "of_fleet")
+ROOMS = ("of_telemetry", "of_artefacts", "of_models", "of_twin", "of_fleet", "of_serving")
 
 
 @cache
