@@ -110,7 +110,7 @@ def _drawn(section: Section, index: int) -> dict[str, Any]:
 
 def _told(figure: go.Figure) -> str:
     """Return what a figure shows, for who cannot see it: its title, and what is drawn."""
-    title = re.sub(r"<[^>]+>", " ", figure.layout.title.text or "A figure").strip()
+    title = re.sub(r"(<[^>]+>|\s)+", " ", figure.layout.title.text or "A figure").strip()
     names = list(dict.fromkeys(trace.name for trace in figure.data if trace.name))
     return f"{title}: {', '.join(names)}" if names else title
 

@@ -58,8 +58,11 @@ def plan(spoken: Spoken, kills: int, seed: int) -> list[Kill]:
     return [Kill(name, drawn.random() * gaps[name], drawn.random() < 0.5) for name in chosen]
 
 
-def run(command: list[str], folder: Path, kill: Kill | None = None) -> Spoken:
-    """Run a command to its end or to its kill; what it writes for a moment and caches goes into `folder`."""
+def run(command: list[str], folder: Path, kill: Kill | None = None, *, wait: bool = True) -> Spoken:
+    """Run a command to its end or to its kill; what it writes for a moment and caches goes into `folder`.
+
+    Without `wait` what it said after its kill is not waited for: a child that lives on holds the pipe.
+    """
     process = start(command, folder)
     spoken, reader = Spoken(), threading.Timer(LONGEST, process.kill)
     reader.start()
@@ -71,6 +74,8 @@ def run(command: list[str], folder: Path, kill: Kill | None = None) -> Spoken:
         if kill and not met.is_set() and _name(spoken.lines[-1][1]) == kill.after:
             met.set()
             threading.Timer(kill.seconds, _kill, (process, kill)).start()
+            if not wait:
+                break
     spoken.code = process.wait()
     reader.cancel()
     if process.stdout:
