@@ -1,6 +1,5 @@
 """Small real models to be served, and a secret that stands in no file."""
 
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +69,3 @@ def doors(processes: list[psutil.Process]) -> set[str]:
 def told(processes: list[psutil.Process]) -> str:
     """What anybody on this machine sees of processes."""
     return "\n".join(Path(f"/proc/{process.pid}/cmdline").read_text() for process in processes)
-
-
-def here(*processes: int) -> list[psutil.Process]:
-    return [one for pid in (*processes, os.getpid()) for one in family(pid)]
