@@ -25,7 +25,9 @@ MARK = "AIFACTORY_CHAOS"
 SIGNALS = {signal.SIGKILL: 5, signal.SIGSTOP: 3, signal.SIGTERM: 2}
 STOPPED = (2.0, 5.0)  # seconds between SIGSTOP and SIGCONT
 MOMENT = 30.0  # seconds that what was told to end may take
-KEPT = ("aifactory_lab-", ".ses")  # meant to outlive a process: what processes share; a mark of ONNX Runtime's
+# Meant to outlive a process: what processes share, a mark of ONNX Runtime's, Dask's locks; a killed voila's folder.
+KEPT = ("aifactory_lab-", ".ses", "dask-scratch-space", "voila_")
+OURS = "multiprocessing.resource_tracker"  # ends with this process, not before
 
 
 @dataclass
@@ -124,7 +126,9 @@ def marked(mark: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark and not gone(process):
+            if process.pid == os.getpid() or (process.ppid() == os.getpid() and OURS in " ".join(process.cmdline())):
+                continue
+            if process.environ().get(MARK) == mark and not gone(process):
                 found.append(process)
     return found
 
@@ -135,7 +139,7 @@ def orphans(folder: Path) -> list[str]:
         until(lambda: not marked(folder.name), "processes are left", seconds=MOMENT)
     left = [f"process {process.pid}: {' '.join(process.cmdline())[:150]}" for process in marked(folder.name)]
     announced()  # whoever looks next sweeps away what killed servers had announced
-    files = [*(folder / "tmp").iterdir(), *(folder / "run").rglob("*.json"), *(folder / "run").rglob("*.sock")]
+    files = [*(folder / "tmp").iterdir(), *(folder / "run").glob("*/endpoints/*.json")]
     return left + [f"file {path.relative_to(folder)}" for path in files if not path.name.startswith(KEPT)]
 
 
