@@ -16,6 +16,9 @@ from urllib.parse import unquote, urlsplit
 from tests.documents.texts import IGNORED, ROOT, Document, every
 
 OUR_FILES = re.compile(r"(?:[\w.-]+/)*[\w.-]+\.(?:py|js|css|c|md|ipynb|toml|cfg|yaml|yml|csv)")
+ANY_FILE = re.compile(
+    rf"{OUR_FILES.pattern}|[\w./-]+\.(?:html|bin|json|jsonl|parquet|conf|ubj|skops|gguf|txt|usdc?|usda)"
+)
 OUR_FOLDERS = ("aifactory_lab/", "datasets/", "notebooks/", "tests/", ".ci/")
 MADE = {"grafana.json", "report.html"}  # what a run makes, not what the checkout has
 
