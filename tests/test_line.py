@@ -1,5 +1,6 @@
 """The whole line on a thin slice of real records: made once, found again, whole after a kill."""
 
+import json
 import os
 import signal
 import subprocess
@@ -72,12 +73,30 @@ def test_report_page_tells_the_run(finished, tmp_path):
     path = line_report.write(finished)
     html = path.read_text()
     assert path == finished.workspace.root / "report.html"
-    for words in ("The ladder", "Serving", "Lineage", "rows/s", "an assumption", finished.raw.content_hash()[:12]):
+    for words in ("The ladder", "Serving", "Lineage", "rows/s", "Prices assume", finished.raw.content_hash()[:12]):
         assert words in html
     table = line_report.stations(finished)
     assert [row[0] for row in table.rows] == NAMES
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert ("joules" in table.columns) == any(report.joules is not None for report in finished.reports)
+
+
+def test_page_record_and_terminal_say_the_numbers_of_the_ledger(finished):
+    path = line_report.write(finished)
+    record = json.loads((finished.workspace.root / "report.json").read_text())
+    facts = {fact["name"]: fact["value"] for fact in record["facts"]}
+    ledger = {visit["station"]: visit for visit in finished.workspace.ledger()}
+    assert facts["decisions.per_second"] == ledger["serve"]["details"]["throughput"]
+    assert facts["decisions.auc"] == ledger["train"]["details"]["auc"]
+    assert facts["decisions.batch_per_second"] == ledger["score"]["made"] / ledger["score"]["seconds"]
+    assert [report["station"] for report in record["stations"]] == NAMES
+    assert record["provenance"]["records_sha256"] == finished.raw.content_hash()
+    said, page = "\n".join(line_report.closing([finished], path)), path.read_text()
+    for fact in line_report.facts(finished):
+        assert fact.shown in page or fact.value is None
+        assert fact.shown in said or not fact.leads
+    assert all(len(text) <= 80 for text in said.splitlines() if str(path) not in text)
+    assert str(path) in said
 
 
 def test_until_stops_early_and_unknown_stations_are_named(finished):
@@ -108,20 +127,23 @@ line.run(sys.argv[1], raw=RawMaterial("thin", {**raw.paths, "flights": (Path(sys
 """
 
 
-def test_kill_9_loses_only_the_station_that_ran(thin, tmp_path):
+@pytest.mark.timeout(900)
+def test_kill_9_loses_only_the_station_that_ran_and_changes_no_byte(finished, thin, tmp_path):
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(thin.paths["flights"][0])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert process.stdout is not None
-    while "train …" not in process.stdout.readline():
-        pass
-    time.sleep(1.0)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while not list(tmp_path.glob(".scratch-train-*/*.checkpoint")):
+            assert process.poll() is None, process.stdout.read()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     assert not list(tmp_path.glob("train-*")), "half a training is not a training"
     run = line.run(tmp_path, raw=thin, until="train", say=None)
     assert [report.reused for report in run.reports] == [True, True, False]
+    assert run.reports[-1].details["resumed_from_round"] > 0
+    models = [each.artefacts["train"].path("bundle/model.ubj").read_bytes() for each in (finished, run)]
+    assert models[0] == models[1]
     assert run.registry.versions().height == 1
+    assert not list(tmp_path.glob(".scratch-*")), "checkpoints have done their work"
 
 
 def test_bad_records_stop_the_line_before_anything_is_made(thin, tmp_path):

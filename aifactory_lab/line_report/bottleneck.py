@@ -81,7 +81,7 @@ def _limit(report: StationReport) -> str:
     if share is None:
         return f"{report.station} computes, and no floor is known for it.{idle}"
     if share >= NEAR:
-        return f"{report.station} moves bytes, at {share:.0%} of what the links here carry: a faster disk or memory would help."
+        return f"{report.station} moves bytes, at {share:.0%} of what its links carry: faster ones would help."
     least = report.floor_seconds or 0.0
     return (
         f"{report.station} computes: to move its bytes takes {seconds(least)}, {share:.1%} of its time. More or faster"
