@@ -27,6 +27,7 @@ from aifactory_lab.errors import ModelError, require
 
 Task = Literal["classify", "cluster", "embed"]
 SEED = 7
+FEW_ROWS = 20_000  # training rows from which on the house parameters, chosen on 244,737, are taken as they are
 XGBOOST_NATIVE = {"n_jobs": "nthread", "random_state": "seed"}  # scikit-learn's word → XGBoost's own
 
 
@@ -195,6 +196,23 @@ def house(name: str, **overrides: Any) -> dict[str, Any]:
         raise ModelError(msg)
     values = {**entry.house, **overrides}
     return values if values["threads"] else {**values, "threads": threads()}
+
+
+def sized(name: str, rows: int, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return overrides of the house parameters for so many training rows: what is not given, and was chosen for many.
+
+    XGBoost's `min_child_weight` counts about a quarter of a row for a row; of a few hundred rows the house's would
+    leave no leaf to split, and the model would say the same of all. Below `FEW_ROWS` it shrinks with them, to one.
+
+    Examples
+    --------
+    >>> sized("xgboost", 400, {}), sized("xgboost", 244_737, {}), sized("xgboost", 400, {"min_child_weight": 7})
+    ({'min_child_weight': 1.0}, {}, {'min_child_weight': 7})
+    """
+    if name != "xgboost" or rows >= FEW_ROWS or "min_child_weight" in overrides:
+        return dict(overrides)
+    usual = _entry(name).house["min_child_weight"]
+    return {**overrides, "min_child_weight": max(1.0, round(usual * rows / FEW_ROWS, 1))}
 
 
 def call(name: str, kind: devices.Kind, **overrides: Any) -> tuple[str, dict[str, Any]]:

@@ -114,6 +114,12 @@ def fit(
     (out / RESULT).unlink(missing_ok=True)  # what is in the folder is unfinished until this one is
     with Meter("train", unit="rows", device_used=chosen) as meter:
         table = Table.open(features, groups, validation=validation)
+        job = replace(
+            job,
+            params=estimators.sized(
+                estimator, table.lazy.filter(table.where("learn")).select(pl.len()).collect().item(), params
+            ),
+        )
         first = job.learn(table, "learn", "valid")
         valid = table.rows("valid")
         chance = first.probability(valid)

@@ -9,6 +9,7 @@ from aifactory_lab.errors import DataError, ModelError
 from aifactory_lab.train import estimators
 from aifactory_lab.train.evaluation import Costs
 from aifactory_lab.train.table import Table
+from tests.train.conftest import write_features
 
 QUICK = {
     "xgboost": {"rounds": 60},
@@ -148,3 +149,13 @@ def test_a_failed_second_training_is_not_mistaken_for_the_first(features, tmp_pa
 def test_an_unfinished_training_is_not_read(features, tmp_path):
     with pytest.raises(ModelError, match="is not a finished training"):
         train.Result.load(tmp_path)
+
+
+def test_a_few_hundred_rows_are_enough_for_trees(tmp_path):
+    """The house's leaf weight was chosen on hundreds of thousands of rows; of 400 it would leave one leaf."""
+    features = write_features(tmp_path / "features", every=600)
+    made = train.fit(features, out=tmp_path / "sized", device="cpu", threads=1, rounds=30)
+    house = train.fit(features, out=tmp_path / "house", device="cpu", threads=1, rounds=30, min_child_weight=50)
+    assert made.predicted()["probability"].n_unique() > 50
+    assert house.predicted()["probability"].n_unique() < 5
+    assert made.bundle.lineage["params"]["min_child_weight"] == pytest.approx(1.0, abs=0.1)
