@@ -5,7 +5,7 @@ from functools import cache
 
 from tests.fuzz.contract import Target
 
-ROOMS = ("of_telemetry", "of_artefacts", "of_models", "of_twin", "of_fleet", "of_serving")
+ROOMS = ("of_telemetry", "of_artefacts", "of_models", "of_twin", "of_fleet", "of_serving", "of_blueprints")
 
 
 @cache
