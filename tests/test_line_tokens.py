@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 import sys
-import time
 
 import polars as pl
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from aifactory_lab import line, line_report, lm
 from aifactory_lab.errors import FactoryError
 from aifactory_lab.line import tokens
+from tests.survival import killing
 
 NAMES = [station.name for station in tokens.STATIONS]
 SMALL = {"settings": tokens.Settings(depth=1, tokens=40_000, tune_steps=4, seconds=0.5)}
@@ -107,20 +106,23 @@ KILLED = """
 import sys
 from aifactory_lab import lm
 from aifactory_lab.line import tokens
-tokens.run(sys.argv[1], documents=lm.corpus.standard_library().gather_every(3), depth=1, tokens=4_000_000,
-           until="pretrain", say=lambda text: print(text, flush=True))
+tokens.run(sys.argv[1], documents=lm.corpus.standard_library().gather_every(3), until="pretrain",
+           settings=tokens.Settings(depth=1, tokens=40_000), say=lambda text: print(text, flush=True))
 """
 
 
-def test_kill_9_loses_only_what_the_last_state_does_not_hold(tmp_path):
-    command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    while not list(tmp_path.glob(".scratch-pretrain-*/training_state.safetensors")):
-        assert process.poll() is None, process.stdout.read()
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+@pytest.mark.timeout(900)
+def test_kill_9_of_all_that_runs_loses_only_the_station_and_changes_no_byte(finished, tmp_path):
+    with killing.start([sys.executable, "-c", KILLED, str(tmp_path)], tmp_path / "private") as process:
+        while "pretrain: step" not in process.stdout.readline():
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert killing.gone(tmp_path / "private") == []
     assert not list(tmp_path.glob("pretrain-*")), "half a training is not a model"
-    assert {p.name.split("-")[0] for p in tmp_path.glob("[a-z]*-*")} >= {"corpus", "curate", "tokenize"}
-    assert list(tmp_path.glob(".scratch-pretrain-*/training_state.safetensors")), "the state outlives the kill"
+    documents, settings = finished.material.documents, tokens.Settings(depth=1, tokens=40_000)
+    run = tokens.run(tmp_path, documents=documents, settings=settings, until="pretrain", say=None)
+    assert [report.reused for report in run.reports] == [True, True, True, False]
+    assert run.pretrained.checkpoint.sha256 == finished.pretrained.checkpoint.sha256
+    assert run.registry.versions().height == 1
+    assert not list(tmp_path.glob(".scratch-*")), "the states have done their work"
