@@ -18,6 +18,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -121,7 +122,8 @@ class Cluster:
         """Stop what was started here; workers at an address go on. May be called twice."""
         if self._owned is not None and self.client.status == "running":
             # A worker whose heartbeat is under way would call the end an error, with its traceback.
-            self.client.run(_keep_quiet, on_error="ignore")
+            with suppress(KeyError, OSError):  # a worker that was replaced in this moment: Dask does not find it
+                self.client.run(_keep_quiet, on_error="ignore")
         self.client.close(timeout=LEAVE_SECONDS)
         if self._owned is not None:
             self._owned.close(timeout=STOP_SECONDS)
