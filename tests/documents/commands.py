@@ -5,7 +5,7 @@
 "make: no target 'coffee'"
 >>> complaint("aifactory run --line decisions --copies 3")
 >>> complaint("aifactory run --lines tokens")
-'aifactory run: No such option: --lines (Possible options: --copies, --line)'
+'aifactory run: No such option: --lines (Possible options: ...--line...)'
 """
 
 import importlib.util
