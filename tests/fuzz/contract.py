@@ -19,7 +19,7 @@ from aifactory_lab.errors import FactoryError
 REFUSED = object()
 MOST_CPU_SECONDS = 20.0  # of the whole process, on a busy machine: what is quadratic or endless takes more
 MOST_BYTES = 512 << 20  # that the peak of resident memory may grow by
-MOST_WORDS = 10_000  # characters of an error: it must not quote a file of 10 MB
+MOST_WORDS = 20_000  # characters of an error, its mend included: it must not quote a file of 10 MB
 
 
 class BrokenPromiseError(AssertionError):
