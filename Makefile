@@ -54,11 +54,11 @@ setup: .venv/.stamp  ## make .venv with everything in it
 run: setup  ## run the factory on real data, to its report
 	$(BIN)/aifactory run
 
-# The fleet's tests wait for schedulers most of the time, so they run beside the others, and the lessons after them.
+# The fleet's tests wait for schedulers most of the time, so they run beside the others; the catalogue and the lessons after them.
 # `python -m pytest` runs them all.
 test: setup  ## pass every test: unit, property, fault, doctest, notebooks
-	log=$$(mktemp); $(BIN)/python -m pytest -p no:cacheprovider tests/fleet notebooks >$$log 2>&1 & fleet=$$!; \
-	  $(BIN)/python -m pytest --ignore=tests/fleet tests aifactory_lab; rest=$$?; \
+	log=$$(mktemp); $(BIN)/python -m pytest -p no:cacheprovider tests/fleet tests/catalog notebooks >$$log 2>&1 & fleet=$$!; \
+	  $(BIN)/python -m pytest --ignore=tests/fleet --ignore=tests/catalog tests aifactory_lab; rest=$$?; \
 	  wait $$fleet; fleet=$$?; cat $$log; rm $$log; exit $$((rest | fleet))
 
 check: setup  ## ruff, ruff format, mypy strict
