@@ -118,9 +118,8 @@ def _python(words: list[str]) -> str | None:
     if not importlib.util.find_spec(words[1]):
         return f"python -m: no module {words[1]!r}"
     if words[1] == "tests.benchmarks":
-        from tests.benchmarks.__main__ import ORDER
-
-        unknown = [word for word in words[2:] if word not in {*ORDER, "--quick"}]
+        known = {path.stem.removeprefix("bench_") for path in (ROOT / "tests" / "benchmarks").glob("bench_*.py")}
+        unknown = [word for word in words[2:] if word not in {*known, "--quick"}]
         return f"tests.benchmarks: no benchmark {unknown[0]!r}" if unknown else None
     return None
 
