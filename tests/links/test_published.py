@@ -59,7 +59,7 @@ def test_pcie_agrees_with_the_telemetry(generation):
 
 
 def test_grace_hopper_is_seven_times_pcie():
-    """The article's "7×" is the data sheet's: 900 GB/s both ways beside PCIe 5's 128."""
+    """The advertised "7×" is the data sheet's: 900 GB/s both ways beside PCIe 5's 128."""
     raw = 16 * published.raw_lane(5)
     assert published.c2c().bytes_s / raw == pytest.approx(7.03, abs=0.01)
 
