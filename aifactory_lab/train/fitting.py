@@ -164,6 +164,7 @@ def learn(
     after
         Called as XGBoost goes on (`boosting.boost`); the other estimators train in one piece.
     """
+    params = estimators.sized(estimator, len(rows), params)
     if estimator != "xgboost":
         model = estimators.make(estimator, device, **params).fit(rows.x, rows.y)
         return Fitted(estimators.portable(model))

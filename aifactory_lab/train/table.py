@@ -121,6 +121,10 @@ class Table:
             raise DataError(msg)
         return slices[part]
 
+    def count(self, part: Slice) -> int:
+        """Return how many rows a slice has."""
+        return int(self.lazy.select(self.where(part).sum()).collect().item())
+
     def rows(self, part: Slice, start: int = 0, length: int | None = None) -> Rows:
         """Read one slice, or a piece of it, into memory: 4 bytes per value, ordered by time.
 

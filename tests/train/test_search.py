@@ -16,6 +16,7 @@ from aifactory_lab import train
 from aifactory_lab.errors import FleetError, ModelError
 from aifactory_lab.fleet import Fleet
 from aifactory_lab.train import estimators, tuning
+from aifactory_lab.train.table import Table
 from aifactory_lab.train.tuning import trial as trials
 from aifactory_lab.train.tuning.plan import Plan
 from aifactory_lab.train.tuning.trial import TrialRun
@@ -66,9 +67,10 @@ def test_as_many_trials_finish_as_were_asked_for_and_the_worse_ones_early(found)
     assert {name: best[name] for name in SPACE} == {name: found.params[name] for name in SPACE}
 
 
-def test_the_winner_is_an_ordinary_training_with_the_very_score_that_won(found):
+def test_the_winner_is_an_ordinary_training_with_the_very_score_that_won(few, found):
     assert found.result.bundle.metrics["valid"]["auc"] == found.value
-    assert found.result.bundle.lineage["params"] == estimators.house("xgboost", **found.params)
+    sized = estimators.sized("xgboost", Table.open(few).count("learn"), found.params)
+    assert found.result.bundle.lineage["params"] == estimators.house("xgboost", **sized)
     assert found.result.bundle.lineage["search"]["trials"] == 12
     assert found.result.scores["auc"].value > 0.55
     again = train.Result.load(found.result.folder)

@@ -167,7 +167,8 @@ def _winner(plan: Plan, best: Mapping[str, Any], fleet: Fleet, out: Path, wishes
     if (out / RESULT).exists():
         result = Result.load(out)
         told = result.bundle.lineage
-        if (told["features_sha256"], told["params"]) == (table.content_hash, estimators.house(plan.model, **best)):
+        wanted = estimators.house(plan.model, **estimators.sized(plan.model, table.count("learn"), best))
+        if (told["features_sha256"], told["params"]) == (table.content_hash, wanted):
             return result
     run = Winning(plan, best, str(out))
     fleet.submit(run, **wishes).result()
