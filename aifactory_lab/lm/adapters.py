@@ -12,14 +12,13 @@ aifactory_lab.errors.ModelError: no/such/adapter is not an adapter: no adapter_c
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from aifactory_lab import decoding
-from aifactory_lab.aside import folder_aside
+from aifactory_lab.aside import folder_aside, passing
 from aifactory_lab.errors import ModelError, require
 from aifactory_lab.lm import checkpoint
 from aifactory_lab.lm.pretrained import quiet
@@ -115,10 +114,10 @@ def save(model: Any, folder: Path | str, base: Path | str, card: Mapping[str, An
     """Write the adapter of a `peft` model; its files appear whole, the card last."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".adapter-", dir=folder) as aside:
+    with passing(folder, "adapter") as aside:
         model.save_pretrained(aside)
         for name in (WEIGHTS, CONFIG):
-            (Path(aside) / name).replace(folder / name)
+            (aside / name).replace(folder / name)
     return adopt(folder, base, card)
 
 

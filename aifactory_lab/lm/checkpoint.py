@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from aifactory_lab import decoding
-from aifactory_lab.aside import write_aside, write_text
+from aifactory_lab.aside import passing, write_aside, write_text
 from aifactory_lab.errors import ModelError
 from aifactory_lab.lm.model import Llama
 from aifactory_lab.lm.shapes import Shape
@@ -195,8 +195,10 @@ def _proofs(sums: Any) -> bool:
 def _write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     from safetensors.torch import save_file
 
-    with write_aside(path) as aside:
-        save_file(dict(weights), aside, metadata={"format": "pt"})  # transformers asks for this mark
+    # safetensors writes a file of its own beside the one it is to write, under a name that nobody would sweep away.
+    with write_aside(path) as aside, passing(path.parent, f"{path.name}.made") as scratch:
+        save_file(dict(weights), scratch / path.name, metadata={"format": "pt"})  # transformers asks for this mark
+        (scratch / path.name).replace(aside)
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

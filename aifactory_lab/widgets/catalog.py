@@ -104,10 +104,11 @@ class CatalogBrowser(ipw.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._lines = [f"running {entry.address} …"]
         self.told.value = shown(self._lines[0])
         self.run_button.disabled = True
-        self._running = threading.Thread(target=self._work, args=(entry,), name="aifactory-catalog", daemon=True)
-        self._running.start()
+        running = threading.Thread(target=self._work, args=(entry,), name="aifactory-catalog", daemon=True)
+        self._running = running
+        running.start()
         if wait:
-            self._running.join()
+            running.join()
 
     def stop(self) -> None:
         """Stop what serves; where nothing does, nothing happens."""
