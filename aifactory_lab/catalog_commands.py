@@ -86,7 +86,7 @@ def run(
     with catalog.run(name, **options, say=None if as_json else say) as ran:
         _tell(ran, as_json=as_json)
         if ran.service is not None:
-            tokens.show(getattr(ran.service, "token", None) or Token())
+            tokens.show(getattr(ran.service, "secret", Token()))
             until_stopped()
 
 

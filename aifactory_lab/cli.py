@@ -22,7 +22,6 @@ from rich.table import Table
 
 from aifactory_lab import catalog_commands, fleet_commands, twin_commands
 from aifactory_lab.access import tokens as access
-from aifactory_lab.access.tokens import Token
 from aifactory_lab.dash import HOST, PORT
 from aifactory_lab.device import VARIABLE
 from aifactory_lab.errors import FactoryError
@@ -105,7 +104,7 @@ def _described(word: str, workspace: Path | None, *, check: bool, new: bool, sch
     with blueprints.serving(done) as servers:
         for server in servers:
             say(f"Serves: {server.url}")
-            access.show(Token(server.token, made=bool(server.token) and access.VARIABLE not in os.environ))
+            access.show(server.secret)
         if servers:
             until_stopped()
     return 0 if done.met else 3

@@ -53,6 +53,11 @@ class Server:
         return self._token.value
 
     @property
+    def secret(self) -> Token:
+        """The token, with whether it was made here: for `access.show`."""
+        return self._token
+
+    @property
     def headers(self) -> dict[str, str]:
         """What a client sends to be heard: the token, or nothing."""
         return self._token.headers

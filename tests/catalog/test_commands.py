@@ -1,6 +1,7 @@
 """`aifactory catalog` from a terminal: lists that fit 80 columns, JSON for programs, services until Ctrl-C."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -53,12 +54,16 @@ def test_a_mistake_is_one_message_and_exit_code_2(tmp_path):
     assert "cannot be read as MLflow's" in said("models", "--workspace", str(tmp_path), code=2)
 
 
-def test_what_serves_answers_until_it_is_interrupted():
+@pytest.mark.parametrize("token", ["", "0123456789abcdef-of-a-colleague"])
+def test_what_serves_answers_until_it_is_interrupted(token):
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    environment = {**os.environ, **({"AIFACTORY_TOKEN": token} if token else {})}
     command = [sys.executable, "-m", "aifactory_lab.cli", "catalog", "run", "endpoints/metrics"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             url = re.search(r"http\S+", process.stdout.readline())[0]
-            assert httpx.get(url).is_success
+            assert httpx.get(url, headers=headers).is_success
+            assert httpx.get(url).is_success is not bool(token)
             process.stdout.readline()  # how to stop it: now it waits
             process.send_signal(signal.SIGINT)
             assert process.wait(120) == 0
