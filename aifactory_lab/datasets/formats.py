@@ -130,7 +130,7 @@ def _schema(path: Path, size: int, _changed: int) -> Mapping[str, pl.DataType]:
         else:
             table = pl.scan_ndjson(_literal([path]), infer_schema_length=rows)
         head = table.head(SAMPLE_ROWS).collect()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         msg = f"{path} cannot be read as {kind}: {reason}"
         raise DataError(msg, mend="repair the file, or make or fetch it again") from error

@@ -148,11 +148,11 @@ def _json_lines(path: Path, cut: int) -> Parts:  # noqa: ARG001 (its documents a
         if not line.strip():
             continue
         try:
-            text = json.loads(line)["text"]
-        except (ValueError, KeyError, TypeError) as error:
+            text = str(json.loads(line)["text"]).encode().decode()  # half a surrogate pair is no text
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             msg = f"{path}, line {number}, is no JSON object with a text: {line[:60]!r}"
             raise DataError(msg, mend='one {"text": "…"} a line') from error
-        yield f"#{number:06}", str(text)
+        yield f"#{number:06}", text
 
 
 READERS: dict[str, Callable[[Path, int], Parts]] = {

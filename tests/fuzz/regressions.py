@@ -7,6 +7,10 @@ LONG = b"9" * 5_000
 GGUF = b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1) + b"a"
 
 FOUND: dict[str, tuple[tuple[str, bytes], ...]] = {
+    "corpus, JSON lines": (
+        ("a nest without an end", b'{"text": ' + DEEP + b"\n"),
+        ("half a character", b'{"text": "\\ud800"}\n'),
+    ),
     "Prometheus text": (
         ("a GPU whose number has 5,000 digits", b'DCGM_FI_DEV_GPU_UTIL{gpu="%b"} 5\n' % LONG),
         ("a sum beyond all floats", b'vllm:num_requests_running 1e308\nvllm:num_requests_running{a="b"} 1e308\n'),
