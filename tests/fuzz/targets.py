@@ -5,17 +5,9 @@ from functools import cache
 
 from tests.fuzz.contract import Target
 
-ROOMS = tuple(
-    f"of_{room}" for room in ("telemetry", "artefacts", "datasets", "models", "twin", "fleet", "serving", "blueprints")
-)
-    "of_telemetry",
-    "of_artefacts",
-    "of_datasets",
-    "of_models",
-    "of_twin",
-    "of_fleet",
-    "of_serving",
-    "of_blueprints",
+ROOMS = (
+    *("of_telemetry", "of_artefacts", "of_datasets", "of_models"),
+    *("of_twin", "of_fleet", "of_serving", "of_blueprints"),
 )
 
 
