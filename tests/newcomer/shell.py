@@ -16,7 +16,9 @@ from pathlib import Path
 
 from tests.newcomer.machine import Machine
 
-SERVES = re.compile(r"make (?:lab|dash)\b|(?:\S*/)?jupyter lab\b|(?:\S*/)?aifactory dash\b")
+SERVES = re.compile(
+    r"make (?:lab|dash)\b|(?:\S*/)?jupyter lab\b|(?:\S*/)?aifactory (?:dash\b|catalog run (?:endpoints|dashboards)/)"
+)
 LONG = re.compile(
     r"make (?:test|bench\S*|gpu-check|notebooks|newcomer|fuzz|soak|chaos|simready-check|clean|system-deps)\b"
     r"|.*(?:-m pytest|tests\.(?:benchmarks|rebuild|soak|fuzz|chaos)|laws\.study)|.*\[gpu\]"
@@ -73,13 +75,15 @@ def _start(machine: Machine, command: str, out: object) -> "subprocess.Popen[byt
 
 
 def _asked_once(process: "subprocess.Popen[bytes]", log: Path, limit: float) -> int | str:
-    """Wait for the address that a server prints, and fetch it once."""
+    """Wait for the address that a server prints, and fetch it once: a page, or what it says of its health."""
     until = time.monotonic() + limit
     while time.monotonic() < until and process.poll() is None:
-        for address in ADDRESS.findall(log.read_text(errors="replace")):
+        told = [address.rstrip(".,;)") for address in ADDRESS.findall(log.read_text(errors="replace"))]
+        for address in [*told, *(f"{each.rstrip('/').removesuffix('/v1')}/health" for each in told)]:
             try:
-                with urllib.request.urlopen(address.rstrip(".,;)"), timeout=120) as answer:
-                    return 0 if answer.status == 200 and len(answer.read()) > 500 else f"status {answer.status}"
+                with urllib.request.urlopen(address, timeout=120) as answer:
+                    whole = len(answer.read()) > 500 or address.endswith("/health")
+                    return 0 if answer.status == 200 and whole else f"status {answer.status}"
             except (urllib.error.URLError, OSError):
                 pass  # it has printed where, and is not there yet
         time.sleep(0.5)
