@@ -68,6 +68,6 @@ for number in range(40):
     text = " ".join(f"Paragraph {line} of note {number} says how trains, ships and planes wait." for line in range(60))
     (mine / f"{number}.md").write_text(f"# Note {number}\\n\\n{text}\\n")
 cell = nbformat.v4.new_code_cell
-cells = [cell("depth = 4", metadata={"tags": ["parameters"]}), cell("print(depth)")]
+cells = [cell("depth = 4", metadata={"tags": ["parameters"]}), cell("assert depth")]
 nbformat.write(nbformat.v4.new_notebook(cells=cells), "night.ipynb")
 """
