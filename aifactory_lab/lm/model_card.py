@@ -7,8 +7,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from aifactory_lab.errors import ModelError
 from aifactory_lab.lm.comparison import Comparison
+from aifactory_lab.train.card import figures_of, joined
 from aifactory_lab.train.evaluation import Interval
 
 NAMES = {
@@ -39,18 +39,14 @@ def model_card(card: Mapping[str, Any], *, title: str = "") -> str:
     ModelError
         If a section's figures are not those that a training of ours wrote.
     """
-    try:
-        parts = [
+    with figures_of("this card", mend="lm.checkpoint.verify(folder)  # its card.json, as it is"):
+        return joined(
             [f"# {title or card.get('title') or card.get('name') or 'a language model'}"],
             _purpose(card),
             _scores(card.get("metrics", {})),
             ["## Limits", *LIMITS, *_forgets(card.get("metrics", {}))],
             _origin(card),
-        ]
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        msg = f"the figures of this card are not those of a training of ours: {error!r}"
-        raise ModelError(msg, mend="lm.checkpoint.verify(folder)  # its card.json, as it is") from error
-    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+        )
 
 
 def number(value: Any) -> float | None:

@@ -8,7 +8,8 @@ does not know the registry.
 '# late by xgboost'
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from aifactory_lab.errors import ModelError
@@ -38,8 +39,8 @@ def model_card(bundle: Bundle, title: str = "") -> str:
     ModelError
         If a section's figures are not those that a training of ours wrote.
     """
-    try:
-        parts = [
+    with figures_of(str(bundle.folder), mend="train.fit(features, out=folder)"):
+        return joined(
             [f"# {title or f'{bundle.target} by {bundle.estimator}'}"],
             _purpose(bundle),
             _scores(bundle.metrics),
@@ -47,11 +48,22 @@ def model_card(bundle: Bundle, title: str = "") -> str:
             _limits(bundle),
             _features(bundle.features),
             _lineage(bundle.lineage),
-        ]
+        )
+
+
+@contextmanager
+def figures_of(what: str, *, mend: str) -> Iterator[None]:
+    """Raise `ModelError` where the figures of a card are not those that a training of ours wrote."""
+    try:
+        yield
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        msg = f"the figures of {bundle.folder} are not those of a training of ours: {error!r}"
-        raise ModelError(msg, mend="train.fit(features, out=folder)") from error
-    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+        msg = f"the figures of {what} are not those of a training of ours: {error!r}"
+        raise ModelError(msg, mend=mend) from error
+
+
+def joined(*sections: Sequence[str]) -> str:
+    """Return sections of lines as one text; empty sections are left out."""
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
 def _purpose(bundle: Bundle) -> list[str]:
